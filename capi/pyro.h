@@ -1,0 +1,589 @@
+/*
+ * pyro.h - the C ABI of libpyro: run commands that nobody has read in microVMs.
+ *
+ * C99, usable from C++. These are the only symbols that libpyro.so exports. The header-only C++ API
+ * (pyro/pyro.hpp), the Python package and the pyro program are written on this file alone.
+ *
+ * Conventions
+ *   Naming     pyro_<object>_<verb>. Sizes and times carry their unit in their name.
+ *   Results    Every call that can fail returns a pyro_status; it alone decides. The optional last
+ *              argument `pyro_error **error` is set only on failure, to an object that the caller owns
+ *              and ends with pyro_error_destroy(); pass NULL if you do not want it.
+ *   Options    An option struct starts with struct_size, set by its PYRO_..._INIT macro or its
+ *              pyro_..._init() function. Zero and NULL mean the default. Structs grow only at their
+ *              end: a smaller struct of an older program is accepted, a larger one of a newer program
+ *              is accepted only if what this library does not know is zero.
+ *   Ownership  "owned": end it with the destroy function named. "borrowed": valid until when it says.
+ *              Every pyro_..._destroy(&handle) and pyro_close(&handle) accepts NULL and a handle that
+ *              is NULL already, and leaves NULL behind.
+ *   Strings    NUL-terminated. Commands, arguments and variables are bytes without an encoding;
+ *              names, messages and JSON are UTF-8.
+ *   Threads    Any thread may call any function. One pyro_context may be used by several threads at
+ *              once. One pyro_op must be used by one thread at a time, with one exception:
+ *              pyro_op_cancel() may be called from any thread while another waits in pyro_op_next().
+ *   Processes  The library makes no threads, installs no signal handlers, changes no disposition,
+ *              working directory, umask or locale, writes nothing to stdout or stderr and never ends
+ *              the process. All its descriptors are close-on-exec. In a forked child every handle of
+ *              the parent answers PYRO_ERROR_FORKED; a new pyro_open() works there.
+ *
+ * Licensed under the Apache License, Version 2.0.
+ */
+#ifndef PYRO_H
+#define PYRO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#error "libpyro runs on Linux"
+#endif
+
+#if defined(PYRO_BUILD)
+#define PYRO_API __attribute__((visibility("default")))
+#else
+#define PYRO_API
+#endif
+
+#ifdef __cplusplus
+#define PYRO_NOEXCEPT noexcept
+extern "C" {
+#else
+#define PYRO_NOEXCEPT
+#endif
+
+/* ---------------------------------------------------------------- version ---------------------- */
+
+/** Version of the header that a program was compiled with: major * 1000000 + minor * 1000 + patch. */
+#define PYRO_VERSION_NUMBER 1000
+#define PYRO_VERSION_STRING "0.1.0"
+
+/** Version of the library that is running, in the form of PYRO_VERSION_NUMBER. Since 0.1. */
+PYRO_API uint32_t pyro_version_number(void) PYRO_NOEXCEPT;
+
+/** Version of the library that is running, as text such as "0.1.0". Static. Since 0.1. */
+PYRO_API const char *pyro_version_string(void) PYRO_NOEXCEPT;
+
+/**
+ * Whether this build of the library has a feature: 1 yes, 0 no (also for a name it does not know).
+ * Known names: "engine.software", "engine.kvm", "pty", "env.build", "env.pull", "network", "tasks".
+ * Says what was built, not what this host can do: that is pyro_doctor(). Since 0.1.
+ */
+PYRO_API int32_t pyro_feature(const char *name) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- status and errors ------------ */
+
+/**
+ * What became of a call. Values are grouped by what a caller can do about them; a value never
+ * changes its meaning. Values below 100 are not errors.
+ */
+typedef enum pyro_status {
+  /** Done. */
+  PYRO_OK = 0,
+  /** Nothing to report within the time given; ask again. */
+  PYRO_AGAIN = 1,
+  /** The operation has ended and its last event was handed out. */
+  PYRO_END = 2,
+
+  /** Invalid use: an argument is missing, out of range or makes no sense. Mend the call. */
+  PYRO_ERROR_INVALID = 100,
+  /** The handle was made before fork() and belongs to the parent process. Open a new one. */
+  PYRO_ERROR_FORKED = 101,
+  /** What was named does not exist. */
+  PYRO_ERROR_NOT_FOUND = 200,
+  /** What was to be made exists already. */
+  PYRO_ERROR_EXISTS = 300,
+  /** It exists, but not in a state that allows this. */
+  PYRO_ERROR_STATE = 301,
+  /** This host, or this build, cannot do it; the message says what is missing. */
+  PYRO_ERROR_UNSUPPORTED = 400,
+  /** A limit was reached, or memory, disk, descriptors or processes ran out. */
+  PYRO_ERROR_LIMIT = 500,
+  /** The environment (kernel, image, manifest) is broken, or could not be built. */
+  PYRO_ERROR_ENVIRONMENT = 600,
+  /** The guest did not start; pyro_error_console() has its last words. */
+  PYRO_ERROR_BOOT = 700,
+  /** The VM was lost before the command was started: it had no effect, running it again is safe. */
+  PYRO_ERROR_NOT_STARTED = 800,
+  /** The VM was lost after the command was started: what it did is unknown. */
+  PYRO_ERROR_OUTCOME_UNKNOWN = 801,
+  /** An operation (not a command: that is a result) took longer than it may. */
+  PYRO_ERROR_TIMEOUT = 900,
+  /** pyro_op_cancel() ended the operation. */
+  PYRO_ERROR_CANCELLED = 901,
+  /** A defect of the library. */
+  PYRO_ERROR_INTERNAL = 1000,
+
+  PYRO_STATUS_FORCE_32BIT = 0x7fffffff
+} pyro_status;
+
+/** Short lower-case name of a status, such as "not_found". Static, never NULL. Since 0.1. */
+PYRO_API const char *pyro_status_name(pyro_status status) PYRO_NOEXCEPT;
+
+/** Why a call failed. Immutable; may be read by any thread. */
+typedef struct pyro_error pyro_error;
+
+/** The status that the failed call returned. NULL gives PYRO_OK. Since 0.1. */
+PYRO_API pyro_status pyro_error_code(const pyro_error *error) PYRO_NOEXCEPT;
+
+/** What failed, on what, why, what to do next: one or two lines. Borrowed from `error`. Since 0.1. */
+PYRO_API const char *pyro_error_message(const pyro_error *error) PYRO_NOEXCEPT;
+
+/** The last lines of the guest's console, or "" if the guest had no part in it. Borrowed from `error`. Since 0.1. */
+PYRO_API const char *pyro_error_console(const pyro_error *error) PYRO_NOEXCEPT;
+
+/** Ends *error and sets it to NULL. Since 0.1. */
+PYRO_API void pyro_error_destroy(pyro_error **error) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- context ---------------------- */
+
+/** What runs a VM. */
+typedef enum pyro_engine {
+  /** The best that this host has: KVM if it is accelerated, else software. */
+  PYRO_ENGINE_AUTO = 0,
+  /** libpyro's own monitor on an accelerated /dev/kvm, or PYRO_ERROR_UNSUPPORTED. */
+  PYRO_ENGINE_KVM = 1,
+  /** Emulation by QEMU (TCG). Works everywhere; slower, and a weaker boundary: see the threat model. */
+  PYRO_ENGINE_SOFTWARE = 2,
+
+  PYRO_ENGINE_FORCE_32BIT = 0x7fffffff
+} pyro_engine;
+
+/** How much a context remembers for pyro_log_next(). */
+typedef enum pyro_log_level {
+  PYRO_LOG_OFF = 0,
+  PYRO_LOG_ERROR = 1,
+  PYRO_LOG_WARNING = 2,
+  PYRO_LOG_INFO = 3,
+  PYRO_LOG_DEBUG = 4,
+
+  PYRO_LOG_LEVEL_FORCE_32BIT = 0x7fffffff
+} pyro_log_level;
+
+/** Options of pyro_open(). */
+typedef struct pyro_open_options {
+  uint32_t struct_size;
+  /** pyro_log_level of what is remembered. Default: off. */
+  uint32_t log_level;
+  /** Where state is kept. Default: $PYRO_HOME, else $XDG_DATA_HOME/pyro, else ~/.local/share/pyro. */
+  const char *home;
+  /** Folder of the helper programs pyro-vm and pyro-image. Default: $PYRO_LIBEXEC, else beside the library, else where it was installed. */
+  const char *libexec;
+} pyro_open_options;
+
+#define PYRO_OPEN_OPTIONS_INIT {(uint32_t)sizeof(pyro_open_options), 0, NULL, NULL}
+
+/** Zeroes `size` bytes at `options` and sets struct_size: the INIT macro for languages without one. Since 0.1. */
+PYRO_API void pyro_open_options_init(pyro_open_options *options, size_t size) PYRO_NOEXCEPT;
+
+/** A place to run VMs from: settings and a home folder. Costs no process, no thread and no VM. */
+typedef struct pyro_context pyro_context;
+
+/**
+ * Opens a context. `options` may be NULL. The home folder is created when first needed. On success
+ * *context is owned: pyro_close(). Several contexts may be open side by side.
+ * Errors: INVALID. Since 0.1.
+ */
+PYRO_API pyro_status pyro_open(const pyro_open_options *options, pyro_context **context, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Closes *context and sets it to NULL. Operations that are under way go on and are still ended by pyro_op_destroy(). Since 0.1. */
+PYRO_API void pyro_close(pyro_context **context) PYRO_NOEXCEPT;
+
+/** One remembered log line. Strings are borrowed until the next pyro_log_next() on the same context. */
+typedef struct pyro_log_record {
+  uint32_t struct_size;
+  /** pyro_log_level. */
+  uint32_t level;
+  /** Nanoseconds since 1970-01-01 UTC. */
+  int64_t time_ns;
+  /** The part of the library that speaks, such as "client". */
+  const char *room;
+  const char *message;
+} pyro_log_record;
+
+/**
+ * Takes the oldest remembered log line. PYRO_OK: `record` is filled; PYRO_END: there is none. The
+ * newest 1000 lines are remembered. Set record->struct_size first. Since 0.1.
+ */
+PYRO_API pyro_status pyro_log_next(pyro_context *context, pyro_log_record *record) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- operations ------------------- */
+
+/**
+ * Something under way. Every call that may wait exists twice: pyro_X() waits; pyro_X_start() gives an
+ * operation that any event loop can drive: wait until pyro_op_fd() is readable, then call
+ * pyro_op_next(op, 0, ...) until it says PYRO_AGAIN.
+ */
+typedef struct pyro_op pyro_op;
+
+typedef enum pyro_event_kind {
+  PYRO_EVENT_NONE = 0,
+  /** Something took a step: stage, message, done, total. */
+  PYRO_EVENT_PROGRESS = 1,
+  /** The command runs now: vm_id. */
+  PYRO_EVENT_STARTED = 2,
+  /** Bytes from the command: data, size. */
+  PYRO_EVENT_STDOUT = 3,
+  PYRO_EVENT_STDERR = 4,
+  /** Last event of an operation that runs a command: result. */
+  PYRO_EVENT_EXIT = 5,
+  /** Last event of an operation that failed: error. */
+  PYRO_EVENT_ERROR = 6,
+  /** Last event of an operation that runs no command: environments or doctor, by what was started. */
+  PYRO_EVENT_DONE = 7,
+
+  PYRO_EVENT_KIND_FORCE_32BIT = 0x7fffffff
+} pyro_event_kind;
+
+/** How the VM that ran a command came to be. */
+typedef enum pyro_start_kind {
+  PYRO_START_COLD = 0,
+  PYRO_START_TEMPLATE = 1,
+  PYRO_START_RUNNING = 2,
+
+  PYRO_START_KIND_FORCE_32BIT = 0x7fffffff
+} pyro_start_kind;
+
+/** What a command did. A command that fails is a result, not an error. */
+typedef struct pyro_result {
+  uint32_t struct_size;
+  /** The command's exit code; 124 if timed_out; 128 + N if signal N killed it; 126 or 127 if it could not be executed or found. */
+  int32_t exit_code;
+  /** The signal that ended the command, else 0. */
+  int32_t term_signal;
+  /** 1: timeout_seconds passed and the whole process tree was killed. */
+  int32_t timed_out;
+  /** 1: the guest ran out of memory and its kernel killed a process of the command. */
+  int32_t oom_killed;
+  /** 1: more was printed than output_limit_bytes; the rest was counted and dropped. */
+  int32_t stdout_truncated;
+  int32_t stderr_truncated;
+  /** pyro_engine: which one ran it; never AUTO. */
+  uint32_t engine;
+  /** pyro_start_kind. */
+  uint32_t start_kind;
+  uint32_t reserved;
+  /** What was kept: stdout_size bytes, and a NUL behind them. In events of a streamed operation NULL: the bytes came as events. */
+  const char *stdout_data;
+  size_t stdout_size;
+  const char *stderr_data;
+  size_t stderr_size;
+  /** How much the command printed in all. */
+  uint64_t stdout_total_bytes;
+  uint64_t stderr_total_bytes;
+  /** From the command's start in the guest to its end. */
+  uint64_t duration_ms;
+  /** From the call to the command's start in the guest. */
+  uint64_t startup_ms;
+  /** CPU time of the command's process tree; 0 if not known. */
+  uint64_t cpu_time_ms;
+  /** Peak memory of the command's process tree; 0 if not known. */
+  uint64_t memory_peak_bytes;
+  /** Number of the command in its task; 0 in a one-shot VM. */
+  uint64_t command_number;
+  /** Id of the VM; never NULL. */
+  const char *vm_id;
+  /** Id of the task, or "" in a one-shot VM. */
+  const char *task_id;
+} pyro_result;
+
+/** Ends a result that a blocking call gave, and sets *result to NULL. Since 0.1. */
+PYRO_API void pyro_result_destroy(pyro_result **result) PYRO_NOEXCEPT;
+
+/** One environment. Strings are borrowed from what holds it. */
+typedef struct pyro_environment {
+  uint32_t struct_size;
+  /** 1: its files are here; 0: it is in the catalogue and will be built on first use. */
+  int32_t available;
+  const char *name;
+  /** One line for people. */
+  const char *description;
+  /** "sha256:..." of the manifest; "" if not available. */
+  const char *digest;
+  /** Version of the guest kernel; "" if not available. */
+  const char *kernel_version;
+  /** Size on disk; 0 if not available. */
+  uint64_t size_bytes;
+  /** Seconds since 1970-01-01 UTC when it was built or imported; 0 if not available. */
+  int64_t created_at;
+} pyro_environment;
+
+/** What an environment operation gives. */
+typedef struct pyro_environment_list {
+  uint32_t struct_size;
+  uint32_t reserved;
+  const pyro_environment *items;
+  size_t count;
+  /** The same and more (packages, files, what prune freed) as one JSON object. */
+  const char *json;
+} pyro_environment_list;
+
+/** Ends a list that a blocking call gave, and sets *list to NULL. Since 0.1. */
+PYRO_API void pyro_environment_list_destroy(pyro_environment_list **list) PYRO_NOEXCEPT;
+
+/** Outcome of one check of pyro_doctor(). */
+typedef enum pyro_check_status {
+  PYRO_CHECK_OK = 0,
+  /** Works, but not as well as it could. */
+  PYRO_CHECK_WARNING = 1,
+  /** Does not work until the remedy is applied. */
+  PYRO_CHECK_FAILED = 2,
+
+  PYRO_CHECK_STATUS_FORCE_32BIT = 0x7fffffff
+} pyro_check_status;
+
+typedef struct pyro_check {
+  uint32_t struct_size;
+  /** pyro_check_status. */
+  uint32_t status;
+  /** Stable id, such as "kvm" or "qemu". */
+  const char *name;
+  /** What was found. */
+  const char *message;
+  /** What to do; "" if nothing. */
+  const char *remedy;
+} pyro_check;
+
+/** What /dev/kvm is worth on this host. */
+typedef enum pyro_kvm_state {
+  PYRO_KVM_ABSENT = 0,
+  PYRO_KVM_NO_PERMISSION = 1,
+  /** It opens, but guest kernels are emulated, too slow to use. */
+  PYRO_KVM_EMULATING = 2,
+  PYRO_KVM_ACCELERATED = 3,
+
+  PYRO_KVM_STATE_FORCE_32BIT = 0x7fffffff
+} pyro_kvm_state;
+
+typedef struct pyro_doctor_report {
+  uint32_t struct_size;
+  /** pyro_engine that engine=auto picks now; AUTO if none works. */
+  uint32_t engine;
+  /** pyro_kvm_state. */
+  uint32_t kvm_state;
+  /** 1: no check failed. */
+  int32_t healthy;
+  const pyro_check *checks;
+  size_t check_count;
+  /** The same as one JSON object. */
+  const char *json;
+} pyro_doctor_report;
+
+/** Ends a report that pyro_doctor() gave, and sets *report to NULL. Since 0.1. */
+PYRO_API void pyro_doctor_report_destroy(pyro_doctor_report **report) PYRO_NOEXCEPT;
+
+/** One step of an operation. Which fields count depends on kind; the others are 0 or NULL. All pointers are borrowed until the next pyro_op_next() or pyro_op_destroy(). */
+typedef struct pyro_event {
+  uint32_t struct_size;
+  /** pyro_event_kind. */
+  uint32_t kind;
+  const void *data;
+  size_t size;
+  /** Stable id of the stage, such as "build", "boot". */
+  const char *stage;
+  /** The step in words. */
+  const char *message;
+  /** Steps or bytes done, and in all; total is 0 where it is not known. */
+  uint64_t done;
+  uint64_t total;
+  const char *vm_id;
+  const pyro_result *result;
+  const pyro_error *error;
+  const pyro_environment_list *environments;
+  const pyro_doctor_report *doctor;
+} pyro_event;
+
+#define PYRO_EVENT_INIT {(uint32_t)sizeof(pyro_event), 0, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL}
+
+/** A descriptor that is readable while pyro_op_next() may have something to do. It is constant, level-triggered, may wake for nothing, and belongs to the operation: poll it, do not read or close it. -1 for NULL or in a forked child. Since 0.1. */
+PYRO_API int pyro_op_fd(const pyro_op *op) PYRO_NOEXCEPT;
+
+/**
+ * Takes the next event, waiting up to timeout_ms for it (0: not at all, -1: as long as it takes).
+ * Set event->struct_size first (PYRO_EVENT_INIT). A caller that does not take events makes the
+ * command wait once 256 KiB of its output are under way; the VM and its limits go on.
+ * PYRO_OK: `event` is filled. PYRO_AGAIN: nothing yet. PYRO_END: the last event was taken before.
+ * A failed operation is an event of kind ERROR, not a status here. Errors: INVALID, FORKED. Since 0.1.
+ */
+PYRO_API pyro_status pyro_op_next(pyro_op *op, int64_t timeout_ms, pyro_event *event, pyro_error **error) PYRO_NOEXCEPT;
+
+/**
+ * Hands bytes to the command's standard input; never waits. *accepted says how many were taken
+ * (possibly 0: drive pyro_op_next() and try again; pyro_op_fd() wakes when there is room).
+ * Needs PYRO_STDIN_STREAM. Errors: INVALID, STATE (input closed, or the command has ended). Since 0.1.
+ */
+PYRO_API pyro_status pyro_op_write_stdin(pyro_op *op, const void *data, size_t size, size_t *accepted, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Ends the command's standard input after what was accepted. Errors: as pyro_op_write_stdin(). Since 0.1. */
+PYRO_API pyro_status pyro_op_close_stdin(pyro_op *op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Sends a signal (1 to 64, Linux numbers) to the command; with a terminal, to its foreground job. Before the command has started it is kept and sent then. Errors: INVALID, STATE. Since 0.1. */
+PYRO_API pyro_status pyro_op_signal(pyro_op *op, int32_t signal_number, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Changes the size of the command's terminal (1 to 65535 each). Errors: INVALID, STATE. Since 0.1. */
+PYRO_API pyro_status pyro_op_resize(pyro_op *op, uint32_t rows, uint32_t columns, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Ends the operation: a one-shot VM is destroyed, a build stops. The last event becomes an ERROR with CANCELLED unless it was there already. Callable from any thread; does not wait. Since 0.1. */
+PYRO_API pyro_status pyro_op_cancel(pyro_op *op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Ends *op and everything it started, waiting for that (at most about two seconds), and sets it to NULL. In a forked child it frees memory only and leaves the parent's VM alone. Since 0.1. */
+PYRO_API void pyro_op_destroy(pyro_op **op) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- run a command ---------------- */
+
+/** As a timeout: none. */
+#define PYRO_NO_TIMEOUT (-1.0)
+
+/** Where a command's standard input comes from. */
+typedef enum pyro_stdin_mode {
+  /** stdin_data, then end of file. */
+  PYRO_STDIN_DATA = 0,
+  /** pyro_op_write_stdin() and pyro_op_close_stdin(). Not for the blocking call. */
+  PYRO_STDIN_STREAM = 1,
+
+  PYRO_STDIN_MODE_FORCE_32BIT = 0x7fffffff
+} pyro_stdin_mode;
+
+/** What to run, where, and within which limits. All pointers are borrowed for the call only. */
+typedef struct pyro_run_options {
+  uint32_t struct_size;
+  /** pyro_engine. PYRO_ENGINE_AUTO takes the environment variable PYRO_ENGINE into account; an explicit choice is never weakened. */
+  uint32_t engine;
+  /** Name of the environment, such as "debian:12". Required. */
+  const char *environment;
+  /** A shell command line, run as /bin/sh -c. Exactly one of command and argv is required. */
+  const char *command;
+  /** Program and arguments, executed as they are: argc strings. */
+  const char *const *argv;
+  size_t argc;
+  /** "NAME=value" strings, set on top of the environment's own variables: env_count strings. */
+  const char *const *env;
+  size_t env_count;
+  /** Working directory in the guest. Default: /workspace. */
+  const char *cwd;
+  /** User name or number in the guest. Default: root. */
+  const char *user;
+  /** Standard input with PYRO_STDIN_DATA: stdin_size bytes. Default: empty. */
+  const void *stdin_data;
+  size_t stdin_size;
+  /** pyro_stdin_mode. */
+  uint32_t stdin_mode;
+  /** 1: run on a pseudo terminal; its output comes as stdout. */
+  uint32_t pty;
+  /** Size of the terminal. Default: 24 x 80. */
+  uint32_t pty_rows;
+  uint32_t pty_columns;
+  /** 1 to 16. Default: 1. */
+  uint32_t vcpu_count;
+  /** Memory of the guest, 128 to 65536. Default: 1024. */
+  uint32_t mem_mib;
+  /** Scratch disk (what the command writes anywhere), 64 to 1048576. Default: 2048. */
+  uint32_t disk_mib;
+  /** 1: a network. Not built yet: PYRO_ERROR_UNSUPPORTED. Default: none. */
+  uint32_t network;
+  /** How long the command may run, from its start in the guest: 0.001 to 31536000, or PYRO_NO_TIMEOUT. Default: 30. */
+  double timeout_seconds;
+  /** How long the VM may take to start: 0.001 to 86400. Default: 60. */
+  double boot_timeout_seconds;
+  /** How long the VM may live in all: 0.001 to 31536000. Default: no limit. */
+  double max_lifetime_seconds;
+  /** How much of each stream a result keeps. Default: 1 MiB. UINT64_MAX: all. */
+  uint64_t output_limit_bytes;
+} pyro_run_options;
+
+#define PYRO_RUN_OPTIONS_INIT \
+  {(uint32_t)sizeof(pyro_run_options), 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0}
+
+/** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_run_options_init(pyro_run_options *options, size_t size) PYRO_NOEXCEPT;
+
+/**
+ * Starts running one command in one new VM. Events: PROGRESS*, STARTED, (STDOUT | STDERR)*, then EXIT;
+ * or ERROR at any point. The VM is gone when the operation is destroyed, when the calling process
+ * ends, however it ends, and once the command has ended.
+ * On success *op is owned: pyro_op_destroy().
+ * Errors here: INVALID, FORKED, UNSUPPORTED, LIMIT, INTERNAL; everything later comes as an event. Since 0.1.
+ */
+PYRO_API pyro_status pyro_run_in_vm_start(pyro_context *context, const pyro_run_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/**
+ * Runs one command in one new VM and waits for its end. On success *result is owned:
+ * pyro_result_destroy(). An environment that is not there yet is built first.
+ * Errors: all but EXISTS and STATE. Since 0.1.
+ */
+PYRO_API pyro_status pyro_run_in_vm(pyro_context *context, const pyro_run_options *options, pyro_result **result, pyro_error **error) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- environments ----------------- */
+
+/** Options of the pyro_env_* calls; which fields count is said at each. */
+typedef struct pyro_env_options {
+  uint32_t struct_size;
+  /** inspect: 1: read every file and compare its digest. */
+  uint32_t verify;
+  /** build: 1: build again even if it is there. */
+  uint32_t force;
+  /** prune: 1: also the environments themselves, not only what none of them needs. */
+  uint32_t all;
+  /** build, inspect, import, export: name of the environment. */
+  const char *name;
+  /** import: a rootfs directory or tarball, or a bundle that export wrote. export: the file to write. */
+  const char *path;
+} pyro_env_options;
+
+#define PYRO_ENV_OPTIONS_INIT {(uint32_t)sizeof(pyro_env_options), 0, 0, 0, NULL, NULL}
+
+/** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_env_options_init(pyro_env_options *options, size_t size) PYRO_NOEXCEPT;
+
+/*
+ * Each blocking call gives a list that is owned: pyro_environment_list_destroy(). Each start call
+ * gives an operation whose last event is DONE with `environments`, or ERROR.
+ * `options` may be NULL where no field is required. Any number of processes may call any of these at
+ * once; an environment is built by exactly one of them, the others wait for it.
+ * Errors of all: INVALID, FORKED, NOT_FOUND, UNSUPPORTED (a tool is missing: the message says the
+ * package), LIMIT, ENVIRONMENT, CANCELLED, INTERNAL. Since 0.1.
+ */
+
+/** All environments: those that are here and those of the catalogue. */
+PYRO_API pyro_status pyro_env_list(pyro_context *context, const pyro_env_options *options, pyro_environment_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_env_list_start(pyro_context *context, const pyro_env_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Builds an environment of the catalogue, unless it is there. Uses: name, force. */
+PYRO_API pyro_status pyro_env_build(pyro_context *context, const pyro_env_options *options, pyro_environment_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_env_build_start(pyro_context *context, const pyro_env_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** One environment with its manifest. Uses: name, verify. */
+PYRO_API pyro_status pyro_env_inspect(pyro_context *context, const pyro_env_options *options, pyro_environment_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_env_inspect_start(pyro_context *context, const pyro_env_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Registers an own root filesystem, or a bundle, under a name. Uses: name, path. Also EXISTS. */
+PYRO_API pyro_status pyro_env_import(pyro_context *context, const pyro_env_options *options, pyro_environment_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_env_import_start(pyro_context *context, const pyro_env_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Writes an environment (kernel, initramfs, image, manifest) to one file. Uses: name, path. Also EXISTS. */
+PYRO_API pyro_status pyro_env_export(pyro_context *context, const pyro_env_options *options, pyro_environment_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_env_export_start(pyro_context *context, const pyro_env_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Removes what nothing needs: left-overs of interrupted builds and files of no environment. Uses: name (only that environment), all. */
+PYRO_API pyro_status pyro_env_prune(pyro_context *context, const pyro_env_options *options, pyro_environment_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_env_prune_start(pyro_context *context, const pyro_env_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Fetches an environment from a registry. Not built yet: PYRO_ERROR_UNSUPPORTED. Uses: name. */
+PYRO_API pyro_status pyro_env_pull(pyro_context *context, const pyro_env_options *options, pyro_environment_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_env_pull_start(pyro_context *context, const pyro_env_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- host check ------------------- */
+
+/**
+ * Checks what this host can do and why engine=auto picks what it picks. Starts no VM; measures
+ * /dev/kvm in a helper process for at most about a second, once per boot. *report is owned:
+ * pyro_doctor_report_destroy(). A host that can do little is a report, not an error.
+ * Errors: INVALID, FORKED, INTERNAL. Since 0.1.
+ */
+PYRO_API pyro_status pyro_doctor(pyro_context *context, pyro_doctor_report **report, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_doctor_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PYRO_H */

@@ -1,0 +1,10 @@
+# cmake -DLIST=<file of source names> -DOUT=<build_id.cpp> -DVERSION=<version> -DSANITIZE=<...> -P BuildId.cmake
+file(STRINGS "${LIST}" sources)
+set(all "${SANITIZE}")
+foreach(source IN LISTS sources)
+  file(SHA256 "${source}" digest)
+  string(APPEND all "${digest}")
+endforeach()
+string(SHA256 all "${all}")
+string(SUBSTRING "${all}" 0 16 all)
+file(WRITE "${OUT}" "#include \"base/build_id.hpp\"\n\nnamespace pyro::base {\n\nconst char* build_id() noexcept { return \"${VERSION}-${all}\"; }\n\n}  // namespace pyro::base\n")

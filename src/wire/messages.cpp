@@ -1,0 +1,357 @@
+#include "wire/messages.hpp"
+
+#include <algorithm>
+
+namespace pyro::wire {
+
+using base::ByteReader;
+using base::Bytes;
+using base::ByteView;
+using base::ByteWriter;
+using base::Result;
+
+namespace {
+
+// Caps of single fields; all of them fit the 64 KiB that a control frame may have.
+constexpr std::size_t kMaxNameBytes = 256;
+constexpr std::size_t kMaxTextBytes = 8 * 1024;
+constexpr std::size_t kMaxConsoleBytes = 32 * 1024;
+constexpr std::size_t kMaxPathBytes = 4096;  // Linux PATH_MAX
+
+base::Error malformed(std::string_view message) {
+  return base::make_error(PYRO_ERROR_INTERNAL, "the peer sent a malformed {} message", message);
+}
+
+std::string clipped(const std::string& text, std::size_t max) {
+  return text.size() <= max ? text : text.substr(text.size() - max);
+}
+
+bool has_nul(const std::vector<std::string>& texts) {
+  return std::any_of(texts.begin(), texts.end(),
+                     [](const std::string& text) { return text.find('\0') != std::string::npos; });
+}
+
+std::size_t total_bytes(const std::vector<std::string>& texts) {
+  std::size_t sum = 0;
+  for (const auto& text : texts) {
+    sum += text.size() + 1;
+  }
+  return sum;
+}
+
+}  // namespace
+
+Bytes Hello::encode() const {
+  ByteWriter out;
+  out.u16(version_min);
+  out.u16(version_max);
+  out.text(build_id);
+  return std::move(out).take();
+}
+
+Result<Hello> Hello::decode(ByteView payload) {
+  ByteReader in(payload);
+  Hello hello;
+  hello.version_min = in.u16();
+  hello.version_max = in.u16();
+  hello.build_id = in.text();
+  if (!in.finished() || hello.build_id.size() > kMaxNameBytes || hello.version_min > hello.version_max) {
+    return malformed("hello");
+  }
+  return hello;
+}
+
+Result<std::uint16_t> choose_version(const Hello& peer) {
+  const std::uint16_t highest = std::min(peer.version_max, kVersionMax);
+  if (highest < peer.version_min || highest < kVersionMin) {
+    return base::make_error(PYRO_ERROR_UNSUPPORTED,
+                            "the peer speaks protocol versions {} to {}, this build {} to {}", peer.version_min,
+                            peer.version_max, kVersionMin, kVersionMax);
+  }
+  return highest;
+}
+
+Bytes Personalise::encode() const {
+  ByteWriter out;
+  out.u16(version);
+  out.raw(entropy);
+  out.u64(static_cast<std::uint64_t>(realtime_ns));
+  out.text(hostname);
+  out.text(machine_id);
+  return std::move(out).take();
+}
+
+Result<Personalise> Personalise::decode(ByteView payload) {
+  ByteReader in(payload);
+  Personalise message;
+  message.version = in.u16();
+  const ByteView entropy = in.raw(message.entropy.size());
+  std::copy(entropy.begin(), entropy.end(), message.entropy.begin());
+  message.realtime_ns = static_cast<std::int64_t>(in.u64());
+  message.hostname = in.text();
+  message.machine_id = in.text();
+  if (!in.finished() || message.hostname.size() > 64 || message.machine_id.size() != 32 || message.realtime_ns < 0 ||
+      message.version < kVersionMin || message.version > kVersionMax) {
+    return malformed("personalise");
+  }
+  return message;
+}
+
+Bytes Ready::encode() const {
+  ByteWriter out;
+  out.u64(uptime_ms);
+  return std::move(out).take();
+}
+
+Result<Ready> Ready::decode(ByteView payload) {
+  ByteReader in(payload);
+  Ready message;
+  message.uptime_ms = in.u64();
+  if (!in.finished()) {
+    return malformed("ready");
+  }
+  return message;
+}
+
+Bytes Failed::encode() const {
+  ByteWriter out;
+  out.i32(code);
+  out.text(clipped(message, kMaxTextBytes));
+  out.text(clipped(console, kMaxConsoleBytes));
+  return std::move(out).take();
+}
+
+Result<Failed> Failed::decode(ByteView payload) {
+  ByteReader in(payload);
+  Failed failed;
+  const std::int32_t code = in.i32();
+  failed.message = in.text();
+  failed.console = in.text();
+  if (!in.finished() || failed.message.size() > kMaxTextBytes || failed.console.size() > kMaxConsoleBytes ||
+      code < PYRO_ERROR_INVALID || code > PYRO_ERROR_INTERNAL) {
+    return malformed("failed");
+  }
+  failed.code = static_cast<pyro_status>(code);
+  return failed;
+}
+
+Bytes Progress::encode() const {
+  ByteWriter out;
+  out.text(stage);
+  out.text(message);
+  return std::move(out).take();
+}
+
+Result<Progress> Progress::decode(ByteView payload) {
+  ByteReader in(payload);
+  Progress progress;
+  progress.stage = in.text();
+  progress.message = in.text();
+  if (!in.finished() || progress.stage.size() > kMaxNameBytes || progress.message.size() > kMaxTextBytes) {
+    return malformed("progress");
+  }
+  return progress;
+}
+
+Bytes Exec::encode() const {
+  ByteWriter out;
+  out.texts(argv);
+  out.texts(env);
+  out.text(cwd);
+  out.text(user);
+  out.u8(pty ? 1 : 0);
+  out.u16(pty_rows);
+  out.u16(pty_columns);
+  out.u64(timeout_ms);
+  return std::move(out).take();
+}
+
+Result<Exec> Exec::decode(ByteView payload) {
+  ByteReader in(payload);
+  Exec exec;
+  exec.argv = in.texts();
+  exec.env = in.texts();
+  exec.cwd = in.text();
+  exec.user = in.text();
+  const std::uint8_t pty = in.u8();
+  exec.pty_rows = in.u16();
+  exec.pty_columns = in.u16();
+  exec.timeout_ms = in.u64();
+  exec.pty = pty == 1;
+  if (!in.finished() || pty > 1 || exec.argv.empty() || has_nul(exec.argv) || has_nul(exec.env) ||
+      has_nul({exec.cwd, exec.user}) || exec.cwd.size() > kMaxPathBytes || exec.user.size() > kMaxNameBytes ||
+      total_bytes(exec.argv) + total_bytes(exec.env) > kMaxArgumentBytes) {
+    return malformed("exec");
+  }
+  return exec;
+}
+
+Bytes Credit::encode() const {
+  ByteWriter out;
+  out.u32(bytes);
+  return std::move(out).take();
+}
+
+Result<Credit> Credit::decode(ByteView payload) {
+  ByteReader in(payload);
+  Credit credit;
+  credit.bytes = in.u32();
+  if (!in.finished() || credit.bytes == 0 || credit.bytes > kWindowBytes) {
+    return malformed("credit");
+  }
+  return credit;
+}
+
+Bytes Signal::encode() const {
+  ByteWriter out;
+  out.i32(number);
+  return std::move(out).take();
+}
+
+Result<Signal> Signal::decode(ByteView payload) {
+  ByteReader in(payload);
+  Signal signal;
+  signal.number = in.i32();
+  if (!in.finished() || signal.number < 1 || signal.number > 64) {
+    return malformed("signal");
+  }
+  return signal;
+}
+
+Bytes Resize::encode() const {
+  ByteWriter out;
+  out.u16(rows);
+  out.u16(columns);
+  return std::move(out).take();
+}
+
+Result<Resize> Resize::decode(ByteView payload) {
+  ByteReader in(payload);
+  Resize resize;
+  resize.rows = in.u16();
+  resize.columns = in.u16();
+  if (!in.finished() || resize.rows == 0 || resize.columns == 0) {
+    return malformed("resize");
+  }
+  return resize;
+}
+
+Bytes Exit::encode() const {
+  ByteWriter out;
+  out.i32(exit_code);
+  out.i32(term_signal);
+  out.u8(static_cast<std::uint8_t>(failure));
+  out.text(clipped(message, kMaxTextBytes));
+  out.u8(oom_killed ? 1 : 0);
+  out.u8(timed_out ? 1 : 0);
+  out.u64(duration_ms);
+  out.u64(cpu_time_ms);
+  out.u64(memory_peak_bytes);
+  return std::move(out).take();
+}
+
+Result<Exit> Exit::decode(ByteView payload) {
+  ByteReader in(payload);
+  Exit exit;
+  exit.exit_code = in.i32();
+  exit.term_signal = in.i32();
+  const std::uint8_t failure = in.u8();
+  exit.message = in.text();
+  const std::uint8_t oom_killed = in.u8();
+  const std::uint8_t timed_out = in.u8();
+  exit.duration_ms = in.u64();
+  exit.cpu_time_ms = in.u64();
+  exit.memory_peak_bytes = in.u64();
+  exit.failure = static_cast<ExecFailure>(failure);
+  exit.oom_killed = oom_killed == 1;
+  exit.timed_out = timed_out == 1;
+  const bool known_failure = failure == 0 || (failure >= 125 && failure <= 127);
+  if (!in.finished() || !known_failure || oom_killed > 1 || timed_out > 1 || exit.exit_code < 0 ||
+      exit.exit_code > 255 || exit.term_signal < 0 || exit.term_signal > 64 || exit.message.size() > kMaxTextBytes) {
+    return malformed("exit");
+  }
+  return exit;
+}
+
+Bytes GuestReset::encode() const {
+  ByteWriter out;
+  out.u8(static_cast<std::uint8_t>(kind));
+  return std::move(out).take();
+}
+
+Result<GuestReset> GuestReset::decode(ByteView payload) {
+  ByteReader in(payload);
+  GuestReset message;
+  const std::uint8_t kind = in.u8();
+  if (!in.finished() || kind < 1 || kind > 2) {
+    return malformed("guest_reset");
+  }
+  message.kind = static_cast<GuestResetKind>(kind);
+  return message;
+}
+
+Bytes Configure::encode() const {
+  ByteWriter out;
+  out.u16(version);
+  out.u8(static_cast<std::uint8_t>(engine));
+  out.u32(vcpu_count);
+  out.u32(mem_mib);
+  out.u32(disk_mib);
+  out.u64(boot_timeout_ms);
+  out.u64(max_lifetime_ms);
+  out.text(vm_id);
+  out.text(build_id);
+  return std::move(out).take();
+}
+
+Result<Configure> Configure::decode(ByteView payload) {
+  ByteReader in(payload);
+  Configure message;
+  message.version = in.u16();
+  const std::uint8_t engine = in.u8();
+  message.vcpu_count = in.u32();
+  message.mem_mib = in.u32();
+  message.disk_mib = in.u32();
+  message.boot_timeout_ms = in.u64();
+  message.max_lifetime_ms = in.u64();
+  message.vm_id = in.text();
+  message.build_id = in.text();
+  message.engine = static_cast<EngineKind>(engine);
+  if (!in.finished() || engine < 1 || engine > 2 || message.version < kVersionMin || message.version > kVersionMax ||
+      message.vcpu_count == 0 || message.mem_mib == 0 || message.disk_mib == 0 || message.boot_timeout_ms == 0 ||
+      message.vm_id.empty() || message.vm_id.size() > kMaxNameBytes || message.build_id.size() > kMaxNameBytes) {
+    return malformed("configure");
+  }
+  return message;
+}
+
+Bytes Status::encode() const {
+  ByteWriter out;
+  out.text(state);
+  out.u64(uptime_ms);
+  out.u32(running_commands);
+  return std::move(out).take();
+}
+
+Result<Status> Status::decode(ByteView payload) {
+  ByteReader in(payload);
+  Status status;
+  status.state = in.text();
+  status.uptime_ms = in.u64();
+  status.running_commands = in.u32();
+  if (!in.finished() || status.state.size() > kMaxNameBytes) {
+    return malformed("status");
+  }
+  return status;
+}
+
+Bytes credit_frame(std::uint32_t stream, Channel channel, std::uint32_t bytes) {
+  return message_frame(FrameType::credit, stream, Credit{bytes}, static_cast<std::uint8_t>(channel));
+}
+
+Bytes data_frame(std::uint32_t stream, Channel channel, ByteView bytes, bool end) {
+  return encode_frame(FrameType::data, stream,
+                      static_cast<std::uint8_t>(static_cast<std::uint8_t>(channel) | (end ? kFlagEnd : 0)), bytes);
+}
+
+}  // namespace pyro::wire
