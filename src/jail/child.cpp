@@ -1,0 +1,238 @@
+#include "jail/child.hpp"
+
+#include "base/io.hpp"
+#include "jail/landlock.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace pyro::jail {
+
+namespace {
+
+// Steps between fork() and exec(), reported by number over a pipe: nothing there may allocate.
+enum Step : int { step_parent, step_fds, step_limits, step_user, step_capabilities, step_privileges, step_exec };
+constexpr std::array<const char*, 7> kStepNames = {
+    "tie it to its supervisor", "hand it its descriptors",  "set its limits",     "give it a user of its own",
+    "drop its capabilities",    "forbid it new privileges", "execute its program"};
+
+struct StepError {
+  int step;
+  int sys_errno;
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  out.reserve(texts.size() + 1);
+  for (const auto& text : texts) {
+    out.push_back(const_cast<char*>(text.c_str()));
+  }
+  out.push_back(nullptr);
+  return out;
+}
+
+bool set_limit(__rlimit_resource resource, std::uint64_t value) noexcept {
+  if (value == 0) {
+    return true;
+  }
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0) {
+    return false;
+  }
+  limit.rlim_max = std::min<rlim_t>(limit.rlim_max, value);
+  limit.rlim_cur = limit.rlim_max;
+  return ::setrlimit(resource, &limit) == 0;
+}
+
+// Descriptors move in two steps, first out of the way of every target number, so that a target can
+// not overwrite a source that is still needed.
+bool place_fds(const std::vector<std::pair<int, int>>& wanted, int* status_pipe, int program,
+               int* placed_program) noexcept {
+  int highest = 2;
+  for (const auto& [source, target] : wanted) {
+    highest = std::max(highest, target);
+  }
+  const int above = highest + 1;
+  std::array<int, 64> moved{};
+  if (wanted.size() > moved.size()) {
+    errno = EINVAL;
+    return false;
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    moved[i] = ::fcntl(wanted[i].first, F_DUPFD_CLOEXEC, above);
+    if (moved[i] < 0) {
+      return false;
+    }
+  }
+  const int status_copy = ::fcntl(*status_pipe, F_DUPFD_CLOEXEC, above);
+  *placed_program = ::fcntl(program, F_DUPFD_CLOEXEC, above);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (status_copy < 0 || *placed_program < 0 || null < 0) {
+    return false;
+  }
+  *status_pipe = status_copy;
+  for (int standard = 0; standard <= 2; ++standard) {
+    if (null != standard && ::dup2(null, standard) < 0) {
+      return false;
+    }
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (::dup2(moved[i], wanted[i].second) < 0) {
+      return false;
+    }
+  }
+  // Everything else closes at exec; numbers between the targets must not leak either.
+  const auto is_target = [&wanted](int fd) {
+    return fd <= 2 || std::any_of(wanted.begin(), wanted.end(), [fd](const auto& pair) { return pair.second == fd; });
+  };
+  for (int fd = 3; fd <= highest; ++fd) {
+    if (!is_target(fd)) {
+      ::close(fd);
+    }
+  }
+  return ::syscall(SYS_close_range, static_cast<unsigned>(above), ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) == 0;
+}
+
+bool leave_root() noexcept {
+  if (::geteuid() != 0) {
+    return true;
+  }
+  const auto id = static_cast<uid_t>(kPrivateUidBase + static_cast<std::uint32_t>(::getpid()));
+  // In a user namespace that maps no such id the caller's own id stays; it is not the host's root there.
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(id, id, id) != 0 || ::setresuid(id, id, id) != 0) {
+    return errno == EINVAL || errno == EPERM;
+  }
+  return true;
+}
+
+bool drop_capabilities() noexcept {
+  for (int capability = 0; capability < 64; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno == EINVAL) {
+      break;  // past the last one that this kernel knows
+    }
+  }
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> none{};
+  return ::syscall(SYS_capset, &header, none.data()) == 0;
+}
+
+[[noreturn]] void run_child(const ChildOptions& options, char* const* argv, char* const* env, pid_t parent,
+                            int status_pipe) noexcept {
+  const auto fail = [&status_pipe](Step step) {
+    const StepError report{step, errno};
+    if (::write(status_pipe, &report, sizeof(report)) < 0) {
+      ::_exit(126);
+    }
+    ::_exit(127);
+  };
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
+  int program = -1;
+  if (!place_fds(options.fds, &status_pipe, options.program, &program)) {
+    fail(step_fds);
+  }
+  if (!set_limit(RLIMIT_AS, options.limits.address_space_bytes) ||
+      !set_limit(RLIMIT_FSIZE, options.limits.file_size_bytes) ||
+      !set_limit(RLIMIT_NOFILE, options.limits.open_files)) {
+    fail(step_limits);
+  }
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  if (!leave_root()) {
+    fail(step_user);
+  }
+  if (!drop_capabilities()) {
+    fail(step_capabilities);
+  }
+  // After the change of user, which clears it. If the parent died before this line, nobody will tell us.
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || ::getppid() != parent) {
+    fail(step_parent);
+  }
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    fail(step_privileges);
+  }
+  restrict_file_access(options.readable_paths, options.readable_fds);
+  ::syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+  fail(step_exec);
+  ::_exit(127);
+}
+
+}  // namespace
+
+Child::~Child() {
+  if (pid_ <= 0) {
+    return;
+  }
+  ::kill(pid_, SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+std::int64_t Child::cpu_time_ms() const noexcept {
+  clockid_t clock{};
+  timespec used{};
+  if (pid_ <= 0 || ::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &used) != 0) {
+    return -1;
+  }
+  return static_cast<std::int64_t>(used.tv_sec) * 1000 + used.tv_nsec / 1'000'000;
+}
+
+std::string Child::describe_end() {
+  int status = 0;
+  pid_t got = -1;
+  do {
+    got = ::waitpid(pid_, &status, WNOHANG);
+  } while (got < 0 && errno == EINTR);
+  if (got != pid_) {
+    return "has not ended";
+  }
+  pid_ = -1;
+  if (WIFSIGNALED(status)) {
+    return fmt::format("was killed by signal {}", WTERMSIG(status));
+  }
+  return fmt::format("exited with code {}", WEXITSTATUS(status));
+}
+
+base::Result<Child> start_child(const ChildOptions& options) {
+  PYRO_TRY_ASSIGN(base::FdPair status, base::make_pipe());
+  const auto argv = pointers(options.argv);
+  const auto env = pointers(options.env);
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    return base::errno_error(errno, "cannot start " + options.argv.front());
+  }
+  if (pid == 0) {
+    run_child(options, argv.data(), env.data(), parent, status.second.get());
+  }
+  Child child(pid, base::Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+  status.second.reset();
+  if (child.pidfd() < 0) {
+    return base::errno_error(errno, "cannot watch " + options.argv.front());
+  }
+  StepError report{};
+  PYRO_TRY_ASSIGN(const std::string bytes, base::read_all(status.first.get(), sizeof(report), "the state of a child"));
+  if (bytes.size() == sizeof(report)) {
+    std::memcpy(&report, bytes.data(), sizeof(report));
+    const auto step = std::min<std::size_t>(static_cast<std::size_t>(report.step), kStepNames.size() - 1);
+    return base::errno_error(report.sys_errno,
+                             fmt::format("cannot start {}: cannot {}", options.argv.front(), kStepNames[step]));
+  }
+  return child;
+}
+
+}  // namespace pyro::jail

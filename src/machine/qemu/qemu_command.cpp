@@ -1,0 +1,95 @@
+#include "machine/qemu/qemu_command.hpp"
+
+#include <fmt/format.h>
+
+namespace pyro::machine {
+
+std::string guest_command_line() {
+  // quiet, panic=-1: only a panic speaks, and ends the VM at once.
+  // mitigations=off init_on_alloc=0: the guest is one trust domain.
+  // no_timer_check lpj cryptomgr.notests: skip calibrations and self-tests, a third of the boot under
+  // emulation; lpj only scales udelay(), which no device of ours needs to be exact.
+  return "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable no_timer_check lpj=4000000 "
+         "cryptomgr.notests";
+}
+
+std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib) {
+  const auto blockdev = [](int fd_set, std::string_view name, bool read_only) {
+    return fmt::format(
+        "driver=file,node-name={},filename=/dev/fdset/{},locking=off,read-only={},auto-read-only=off,discard=unmap,"
+        "cache.no-flush=on",
+        name, fd_set, read_only ? "on" : "off");
+  };
+  const auto fd_set = [](int number, QemuFd fd) { return fmt::format("fd={},set={}", static_cast<int>(fd), number); };
+  const auto socket = [](std::string_view id, QemuFd fd) {
+    return fmt::format("socket,id={},fd={}", id, static_cast<int>(fd));
+  };
+  return {
+      "qemu-system-x86_64",
+      "-nodefaults",
+      "-no-user-config",
+      "-no-reboot",
+      "-display",
+      "none",
+      "-sandbox",
+      "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+      // rtc=on: without a clock chip the kernel looks for one for more than a second.
+      "-machine",
+      "microvm,acpi=on,pcie=off,rtc=on,usb=off,auto-kernel-cmdline=off,x-option-roms=off",
+      "-accel",
+      fmt::format("tcg,thread=multi,tb-size={}", kTranslationBufferMib),
+      "-cpu",
+      "max",
+      "-smp",
+      std::to_string(vcpu_count),
+      "-m",
+      fmt::format("{}M", mem_mib),
+      "-kernel",
+      fmt::format("/proc/self/fd/{}", static_cast<int>(kQemuFdKernel)),
+      "-initrd",
+      fmt::format("/proc/self/fd/{}", static_cast<int>(kQemuFdInitrd)),
+      "-append",
+      guest_command_line(),
+      "-global",
+      "virtio-mmio.force-legacy=false",
+      "-add-fd",
+      fd_set(1, kQemuFdRoot),
+      "-add-fd",
+      fd_set(2, kQemuFdScratch),
+      "-add-fd",
+      fd_set(3, kQemuFdDelta),
+      "-blockdev",
+      blockdev(1, "root-file", true),
+      "-blockdev",
+      "driver=raw,node-name=root,file=root-file,read-only=on",
+      "-blockdev",
+      blockdev(2, "scratch-file", true),
+      "-blockdev",
+      "driver=raw,node-name=scratch-base,file=scratch-file,read-only=on",
+      "-blockdev",
+      blockdev(3, "delta-file", false),
+      // Nothing of a one-shot outlives its VM: flushes are not passed on.
+      "-blockdev",
+      "driver=qcow2,node-name=scratch,file=delta-file,backing=scratch-base,discard=unmap,cache.no-flush=on",
+      "-chardev",
+      socket("console", kQemuFdConsole),
+      "-serial",
+      "chardev:console",
+      "-chardev",
+      socket("monitor", kQemuFdMonitor),
+      "-mon",
+      "chardev=monitor,mode=control",
+      "-device",
+      "virtio-blk-device,drive=root,serial=root",
+      "-device",
+      "virtio-blk-device,drive=scratch,serial=scratch,discard=on",
+      "-chardev",
+      socket("agent", kQemuFdAgent),
+      "-device",
+      "virtio-serial-device,max_ports=2",
+      "-device",
+      "virtserialport,nr=1,chardev=agent,name=pyro.agent",
+  };
+}
+
+}  // namespace pyro::machine

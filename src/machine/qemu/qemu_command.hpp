@@ -1,0 +1,31 @@
+// The command line of QEMU for one VM: everything by descriptor number, nothing by path.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pyro::machine {
+
+/// Descriptor numbers inside QEMU.
+enum QemuFd : int {
+  kQemuFdKernel = 10,
+  kQemuFdInitrd,
+  kQemuFdRoot,
+  kQemuFdScratch,
+  kQemuFdDelta,
+  kQemuFdConsole,
+  kQemuFdAgent,
+  kQemuFdMonitor,
+};
+
+/// Room for translated code per VM. QEMU's default is 1 GiB; the kernel and a working set of commands
+/// fit well into this, and a full buffer only costs translating again.
+inline constexpr std::uint32_t kTranslationBufferMib = 128;
+
+/// What the guest kernel is told.
+std::string guest_command_line();
+
+std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib);
+
+}  // namespace pyro::machine

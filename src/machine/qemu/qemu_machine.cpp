@@ -1,0 +1,167 @@
+// Machine backend of the software engine: one QEMU process, started with descriptors only.
+#include "base/io.hpp"
+#include "jail/child.hpp"
+#include "machine/console_log.hpp"
+#include "machine/initrd.hpp"
+#include "machine/machine.hpp"
+#include "machine/qemu/drain.hpp"
+#include "machine/qemu/qcow2.hpp"
+#include "machine/qemu/qemu_command.hpp"
+#include "machine/qemu/qmp.hpp"
+#include "machine/qemu/registers.hpp"
+
+#include <optional>
+
+#include <unistd.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/json.hpp>
+
+namespace pyro::machine {
+
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::uint64_t kMib = 1024 * 1024;
+// QEMU's own needs beside guest memory and translated code: libraries, thread stacks (reserved, not
+// used), block caches. Address space, not memory.
+constexpr std::uint64_t kQemuAddressSpaceMib = 3 * 1024;
+// A delta holds at most every cluster once, plus qcow2's own tables (under 1 %).
+constexpr std::uint64_t kDeltaOverheadMib = 64;
+constexpr std::uint64_t kQemuOpenFiles = 256;
+// How many console lines an error message quotes.
+constexpr std::size_t kTailLines = 20;
+
+class QemuMachine final : public Machine {
+ public:
+  QemuMachine(asio::io_context& io, MachineConfig config) : io_(io), config_(std::move(config)) {}
+  ~QemuMachine() override = default;
+
+  base::Status start(EndHandler on_end) override;
+  base::Fd take_agent_socket() override { return std::move(agent_); }
+  [[nodiscard]] std::string console_tail() const override { return console_.tail(kTailLines); }
+  [[nodiscard]] std::int64_t cpu_time_ms() const override { return child_ ? child_->cpu_time_ms() : -1; }
+  void check_liveness(std::function<void(Liveness)> answer) override;
+
+ private:
+  base::Result<jail::Child> start_qemu(int console, int agent, int monitor);
+  void read_console();
+  ReadOutcome take_console();
+  void wait_for_end();
+  [[nodiscard]] MachineEnd describe_end();
+
+  asio::io_context& io_;
+  MachineConfig config_;
+  EndHandler on_end_;
+  base::Fd agent_;
+  ConsoleLog console_;
+  std::string shutdown_reason_;
+  std::optional<asio::posix::stream_descriptor> console_socket_;
+  std::optional<asio::posix::stream_descriptor> pidfd_;
+  std::optional<QmpConnection> qmp_;
+  std::optional<jail::Child> child_;
+};
+
+base::Status QemuMachine::start(EndHandler on_end) {
+  on_end_ = std::move(on_end);
+  PYRO_TRY(write_empty_qcow2(config_.delta.get(), config_.disk_mib * kMib));
+  PYRO_TRY_ASSIGN(base::FdPair console, base::make_socket_pair());
+  PYRO_TRY_ASSIGN(base::FdPair agent, base::make_socket_pair());
+  PYRO_TRY_ASSIGN(base::FdPair monitor, base::make_socket_pair());
+  PYRO_TRY_ASSIGN(jail::Child child, start_qemu(console.second.get(), agent.second.get(), monitor.second.get()));
+  child_.emplace(std::move(child));
+  agent_ = std::move(agent.first);
+
+  console_socket_.emplace(io_, console.first.release());
+  console_socket_->non_blocking(true);
+  read_console();
+  qmp_.emplace(io_, std::move(monitor.first), [this](std::string_view name, const boost::json::object& data) {
+    const auto* reason = data.if_contains("reason");
+    if (name == "SHUTDOWN" && reason != nullptr && reason->is_string()) {
+      shutdown_reason_ = std::string(reason->as_string());
+    }
+  });
+  qmp_->start();
+  PYRO_TRY_ASSIGN(base::Fd pidfd, child_->duplicate_pidfd());
+  pidfd_.emplace(io_, pidfd.release());
+  wait_for_end();
+  return base::success();
+}
+
+base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int monitor) {
+  PYRO_TRY_ASSIGN(const base::Fd initrd, make_initrd(config_.initramfs.get(), config_.agent.get()));
+  jail::ChildOptions options;
+  options.program = config_.engine.get();
+  options.argv = qemu_command(config_.vcpu_count, config_.mem_mib);
+  options.fds = {{config_.kernel.get(), kQemuFdKernel},
+                 {initrd.get(), kQemuFdInitrd},
+                 {config_.root.get(), kQemuFdRoot},
+                 {config_.scratch.get(), kQemuFdScratch},
+                 {config_.delta.get(), kQemuFdDelta},
+                 {console, kQemuFdConsole},
+                 {agent, kQemuFdAgent},
+                 {monitor, kQemuFdMonitor},
+                 // What QEMU itself complains about belongs to the last words of the VM, too.
+                 {console, STDERR_FILENO}};
+  options.limits.address_space_bytes = (config_.mem_mib + kTranslationBufferMib + kQemuAddressSpaceMib) * kMib;
+  options.limits.file_size_bytes = (config_.disk_mib + config_.disk_mib / 64 + kDeltaOverheadMib) * kMib;
+  options.limits.open_files = kQemuOpenFiles;
+  options.readable_paths = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/urandom"};
+  options.readable_fds = {kQemuFdKernel, kQemuFdInitrd};
+  return jail::start_child(options);
+}
+
+void QemuMachine::read_console() {
+  console_socket_->async_wait(asio::posix::stream_descriptor::wait_read,
+                              [this](const boost::system::error_code& error) {
+                                // One read per wake-up: a flood on the console does not starve everything else.
+                                if (!error && take_console() != ReadOutcome::ended) {
+                                  read_console();
+                                }
+                              });
+}
+
+ReadOutcome QemuMachine::take_console() {
+  return read_once(console_socket_->native_handle(), [this](base::ByteView bytes) { console_.append(bytes); });
+}
+
+void QemuMachine::wait_for_end() {
+  pidfd_->async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (error) {
+      return;
+    }
+    while (take_console() == ReadOutcome::data) {
+    }
+    qmp_->drain();
+    on_end_(describe_end());
+  });
+}
+
+MachineEnd QemuMachine::describe_end() {
+  const std::string how = child_->describe_end();
+  if (const std::string reason = console_.panic_reason(); !reason.empty()) {
+    return {MachineEnd::Kind::panicked, "the guest kernel panicked: " + reason};
+  }
+  if (shutdown_reason_ == "guest-shutdown") {
+    return {MachineEnd::Kind::powered_off, "the guest powered itself off"};
+  }
+  if (shutdown_reason_ == "guest-reset") {
+    return {MachineEnd::Kind::reset, "the guest rebooted, or its CPU stopped with a triple fault"};
+  }
+  return {MachineEnd::Kind::engine_died, fmt::format("the software engine (QEMU) {}", how)};
+}
+
+void QemuMachine::check_liveness(std::function<void(Liveness)> answer) {
+  qmp_->query_text("info registers -a", [answer = std::move(answer)](const std::string& registers) {
+    answer(all_halted_without_interrupts(registers) ? Liveness::halted_forever : Liveness::alive);
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Machine> make_qemu_machine(asio::io_context& io, MachineConfig config) {
+  return std::make_unique<QemuMachine>(io, std::move(config));
+}
+
+}  // namespace pyro::machine

@@ -1,0 +1,183 @@
+#include "supervisor/session.hpp"
+
+#include "base/clock.hpp"
+
+#include <utility>
+
+namespace pyro::supervisor {
+
+using wire::Channel;
+using wire::FrameType;
+
+namespace {
+
+base::Error unexpected(const char* who) {
+  return base::make_error(PYRO_ERROR_INTERNAL, "the {} sent a frame that makes no sense now", who);
+}
+
+// What timeout(1) exits with, and what the contract promises.
+constexpr std::int32_t kTimedOutExitCode = 124;
+
+}  // namespace
+
+Session::Session(std::uint32_t client_stream, std::uint32_t agent_stream, wire::Exec exec, Sinks sinks)
+    : client_stream_(client_stream),
+      agent_stream_(agent_stream),
+      exec_(std::move(exec)),
+      sinks_(std::move(sinks)),
+      in_({[this](base::ByteView bytes, bool end) {
+             sinks_.agent_data(wire::data_frame(agent_stream_, Channel::in, bytes, end));
+           },
+           [this](std::uint32_t bytes) {
+             sinks_.client_control(wire::credit_frame(client_stream_, Channel::in, bytes));
+           }}),
+      out_({[this](base::ByteView bytes, bool end) {
+              sinks_.client_data(wire::data_frame(client_stream_, Channel::out, bytes, end));
+            },
+            [this](std::uint32_t bytes) {
+              sinks_.agent_control(wire::credit_frame(agent_stream_, Channel::out, bytes));
+            }}),
+      err_({[this](base::ByteView bytes, bool end) {
+              sinks_.client_data(wire::data_frame(client_stream_, Channel::err, bytes, end));
+            },
+            [this](std::uint32_t bytes) {
+              sinks_.agent_control(wire::credit_frame(agent_stream_, Channel::err, bytes));
+            }}) {
+  out_.open();
+  err_.open();
+}
+
+void Session::dispatch() {
+  dispatched_ = true;
+  sinks_.agent_control(wire::message_frame(FrameType::exec, agent_stream_, exec_));
+  in_.open();
+}
+
+base::Status Session::handle_client(const wire::Frame& frame) {
+  switch (frame.type) {
+    case FrameType::data:
+      if (frame.channel_number() != static_cast<std::uint8_t>(Channel::in)) {
+        return unexpected("client");
+      }
+      return in_.receive(frame.payload, frame.ends_channel());
+    case FrameType::credit: {
+      PYRO_TRY_ASSIGN(const wire::Credit credit, wire::Credit::decode(frame.payload));
+      if (frame.channel_number() == static_cast<std::uint8_t>(Channel::in)) {
+        return unexpected("client");
+      }
+      PYRO_TRY((frame.channel_number() == static_cast<std::uint8_t>(Channel::out) ? out_ : err_).grant(credit.bytes));
+      finish_if_drained();
+      return base::success();
+    }
+    case FrameType::signal: {
+      PYRO_TRY(wire::Signal::decode(frame.payload));
+      to_agent(frame);
+      return base::success();
+    }
+    case FrameType::resize: {
+      PYRO_TRY(wire::Resize::decode(frame.payload));
+      to_agent(frame);
+      return base::success();
+    }
+    case FrameType::kill:
+      to_agent(frame);
+      return base::success();
+    default:
+      return unexpected("client");
+  }
+}
+
+void Session::to_agent(const wire::Frame& frame) {
+  if (exited_) {
+    return;
+  }
+  if (started_) {
+    sinks_.agent_control(wire::encode_frame(frame.type, agent_stream_, 0, frame.payload));
+  } else if (early_.size() < kMaxEarlyFrames) {
+    early_.push_back(frame);
+  }
+}
+
+base::Status Session::handle_agent(const wire::Frame& frame) {
+  if (!dispatched_ || exited_) {
+    return unexpected("guest");
+  }
+  switch (frame.type) {
+    case FrameType::started:
+      if (started_) {
+        return unexpected("guest");
+      }
+      started_ = true;
+      started_ms_ = base::monotonic_ms();
+      sinks_.client_control(wire::bare_frame(FrameType::started, client_stream_));
+      for (const auto& early : std::exchange(early_, {})) {
+        to_agent(early);
+      }
+      return base::success();
+    case FrameType::data: {
+      if (frame.channel_number() == static_cast<std::uint8_t>(Channel::in)) {
+        return unexpected("guest");
+      }
+      auto& relay = frame.channel_number() == static_cast<std::uint8_t>(Channel::out) ? out_ : err_;
+      return relay.receive(frame.payload, frame.ends_channel());
+    }
+    case FrameType::credit: {
+      PYRO_TRY_ASSIGN(const wire::Credit credit, wire::Credit::decode(frame.payload));
+      if (frame.channel_number() != static_cast<std::uint8_t>(Channel::in)) {
+        return unexpected("guest");
+      }
+      return in_.grant(credit.bytes);
+    }
+    case FrameType::exit:
+      return handle_exit(frame);
+    default:
+      return unexpected("guest");
+  }
+}
+
+base::Status Session::handle_exit(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(exit_, wire::Exit::decode(frame.payload));
+  exited_ = true;
+  exit_.timed_out = timed_out_;
+  if (timed_out_) {
+    exit_.exit_code = kTimedOutExitCode;
+  }
+  in_.discard();
+  out_.end();
+  err_.end();
+  finish_if_drained();
+  return base::success();
+}
+
+void Session::time_out() {
+  if (!exited_) {
+    timed_out_ = true;
+    sinks_.agent_control(wire::bare_frame(FrameType::kill, agent_stream_));
+  }
+}
+
+void Session::give_up() {
+  if (exited_) {
+    return;
+  }
+  exited_ = true;
+  exit_ = {};
+  exit_.timed_out = true;
+  exit_.exit_code = kTimedOutExitCode;
+  exit_.duration_ms = static_cast<std::uint64_t>(base::monotonic_ms() - started_ms_);
+  exit_.message = "the guest did not end the command when its time was over";
+  in_.discard();
+  out_.end();
+  err_.end();
+  finish_if_drained();
+}
+
+void Session::finish_if_drained() {
+  if (exited_ && !finished_ && out_.finished() && err_.finished()) {
+    finished_ = true;
+    // As data: it must not overtake the output.
+    sinks_.client_data(wire::message_frame(FrameType::exit, client_stream_, exit_));
+  }
+}
+
+}  // namespace pyro::supervisor
