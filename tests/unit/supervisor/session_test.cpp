@@ -1,0 +1,157 @@
+#include "supervisor/session.hpp"
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using namespace pyro;
+using supervisor::Session;
+using wire::Channel;
+using wire::Frame;
+using wire::FrameType;
+
+namespace {
+
+Frame parse(const base::Bytes& bytes) {
+  wire::FrameParser parser;
+  parser.feed(bytes);
+  auto frame = parser.next();
+  REQUIRE(frame.ok());
+  REQUIRE(frame->has_value());
+  return **frame;
+}
+
+struct Fixture {
+  std::vector<Frame> client;
+  std::vector<Frame> agent;
+  Session session{7,
+                  3,
+                  exec(),
+                  {[this](base::Bytes bytes) { client.push_back(parse(bytes)); },
+                   [this](base::Bytes bytes) { client.push_back(parse(bytes)); },
+                   [this](base::Bytes bytes) { agent.push_back(parse(bytes)); },
+                   [this](base::Bytes bytes) { agent.push_back(parse(bytes)); }}};
+
+  static wire::Exec exec() {
+    wire::Exec exec;
+    exec.argv = {"true"};
+    exec.cwd = "/";
+    exec.timeout_ms = 1000;
+    return exec;
+  }
+  void from_agent(const base::Bytes& bytes) { REQUIRE(session.handle_agent(parse(bytes)).ok()); }
+  void from_client(const base::Bytes& bytes) { REQUIRE(session.handle_client(parse(bytes)).ok()); }
+  void end_output() {
+    from_agent(wire::data_frame(3, Channel::out, {}, true));
+    from_agent(wire::data_frame(3, Channel::err, {}, true));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("session: client is ahead of the guest → input and signals follow the command's start") {
+  Fixture f;
+  f.from_client(wire::data_frame(7, Channel::in, base::as_bytes("input"), true));
+  f.from_client(wire::message_frame(FrameType::signal, 7, wire::Signal{15}));
+  CHECK(f.agent.empty());
+  f.session.dispatch();
+  REQUIRE(f.agent.size() == 2);
+  CHECK(f.agent[0].type == FrameType::exec);
+  CHECK(f.agent[0].stream == 3);
+  CHECK(f.agent[1].type == FrameType::data);
+  CHECK(f.agent[1].ends_channel());
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  REQUIRE(f.agent.size() == 3);
+  CHECK(f.agent[2].type == FrameType::signal);
+  CHECK(f.client.back().type == FrameType::started);
+  CHECK(f.client.back().stream == 7);
+}
+
+TEST_CASE("session: command ends → output, then the exit as the agent gave it") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  f.from_agent(wire::data_frame(3, Channel::out, base::as_bytes("hi"), false));
+  f.end_output();
+  wire::Exit exit;
+  exit.exit_code = 77;
+  f.from_agent(wire::message_frame(FrameType::exit, 3, exit));
+  CHECK(f.session.finished());
+  REQUIRE(f.client.back().type == FrameType::exit);
+  auto told = wire::Exit::decode(f.client.back().payload);
+  REQUIRE(told.ok());
+  CHECK(told->exit_code == 77);
+  CHECK_FALSE(told->timed_out);
+}
+
+TEST_CASE("session: an agent claims a timeout → not believed") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  f.end_output();
+  wire::Exit exit;
+  exit.timed_out = true;
+  f.from_agent(wire::message_frame(FrameType::exit, 3, exit));
+  CHECK_FALSE(wire::Exit::decode(f.client.back().payload)->timed_out);
+}
+
+TEST_CASE("session: time is over → kill goes out, the exit becomes 124") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  f.session.time_out();
+  CHECK(f.agent.back().type == FrameType::kill);
+  f.end_output();
+  wire::Exit exit;
+  exit.exit_code = 137;
+  exit.term_signal = 9;
+  f.from_agent(wire::message_frame(FrameType::exit, 3, exit));
+  auto told = wire::Exit::decode(f.client.back().payload);
+  REQUIRE(told.ok());
+  CHECK(told->timed_out);
+  CHECK(told->exit_code == 124);
+  CHECK(told->term_signal == 9);
+}
+
+TEST_CASE("session: the guest ignores the kill → the client gets its result all the same") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  f.from_agent(wire::data_frame(3, Channel::out, base::as_bytes("partial"), false));
+  f.session.time_out();
+  f.session.give_up();
+  CHECK(f.session.finished());
+  auto told = wire::Exit::decode(f.client.back().payload);
+  REQUIRE(told.ok());
+  CHECK(told->timed_out);
+  CHECK(told->exit_code == 124);
+}
+
+TEST_CASE("session: the client does not read → the exit waits behind the output") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  const std::string block(wire::kWindowBytes / 16, 'x');
+  for (int i = 0; i < 17; ++i) {
+    f.from_agent(wire::data_frame(3, Channel::out, base::as_bytes(block), false));
+  }
+  f.end_output();
+  f.from_agent(wire::message_frame(FrameType::exit, 3, wire::Exit{}));
+  CHECK_FALSE(f.session.finished());
+  f.from_client(wire::credit_frame(7, Channel::out, wire::kWindowBytes / 4));
+  CHECK(f.session.finished());
+  CHECK(f.client.back().type == FrameType::exit);
+}
+
+TEST_CASE("session: frames that make no sense → an error, not an effect") {
+  Fixture f;
+  CHECK_FALSE(f.session.handle_agent(parse(wire::bare_frame(FrameType::started, 3))).ok());
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  CHECK_FALSE(f.session.handle_agent(parse(wire::bare_frame(FrameType::started, 3))).ok());
+  CHECK_FALSE(f.session.handle_agent(parse(wire::data_frame(3, Channel::in, {}, false))).ok());
+  CHECK_FALSE(f.session.handle_client(parse(wire::data_frame(7, Channel::out, {}, false))).ok());
+  CHECK_FALSE(f.session.handle_client(parse(wire::bare_frame(FrameType::started, 7))).ok());
+  CHECK_FALSE(f.session.handle_client(parse(wire::credit_frame(7, Channel::out, 1))).ok());
+}
