@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""Speed and memory of libpyro, each beside its yardstick in the same run.
+
+Absolute times say little on a shared machine: the ratios are what to compare. Prints a table, or
+JSON with --json; exits 1 if a bar is missed.
+"""
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MIB = 1024 * 1024
+
+TRIVIAL_INIT = r"""
+#include <sys/reboot.h>
+#include <unistd.h>
+int main(void) {
+  (void)!write(1, "up\n", 3);
+  return reboot(RB_AUTOBOOT);
+}
+"""
+
+
+def timed(command, **options):
+    """Milliseconds of one run of command."""
+    start = time.monotonic()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=120, check=False, **options)
+    elapsed = (time.monotonic() - start) * 1000
+    if done.returncode != 0:
+        raise SystemExit(f"{command}: exit code {done.returncode}: {done.stderr.decode(errors='replace')}")
+    return elapsed
+
+
+def peak_rss_mib(pid):
+    """Most memory that a process has had so far."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return 0.0
+
+
+def children(pid):
+    """Direct children of a process."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.pyro = options.pyro
+        self.rows = []
+
+    def add(self, name, value, unit, bar=None, of=None):
+        """One figure; `bar` is what it must not exceed, `of` what it is a ratio to."""
+        self.rows.append({"name": name, "value": round(value, 3), "unit": unit, "bar": bar, "beside": of,
+                          "ok": bar is None or value <= bar})
+
+    def kernel(self):
+        """The guest kernel of debian:12 in the store."""
+        shown = subprocess.run([self.pyro, "env", "inspect", "--json", "debian:12"], stdout=subprocess.PIPE, check=True)
+        digest = json.loads(shown.stdout)["environments"][0]["manifest"]["kernel"]["digest"].split(":")[1]
+        home = os.environ.get("PYRO_HOME") or os.path.join(
+            os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "pyro")
+        return os.path.join(home, "environments", "blobs", digest)
+
+    def bare_boot(self, folder):
+        """Command of a QEMU microvm that boots the same kernel to an init that reboots at once."""
+        root = os.path.join(folder, "root")
+        os.mkdir(root)
+        source = os.path.join(folder, "init.c")
+        with open(source, "w", encoding="ascii") as file:
+            file.write(TRIVIAL_INIT)
+        subprocess.run(["cc", "-static", "-O2", "-o", os.path.join(root, "init"), source], check=True)
+        initrd = os.path.join(folder, "initrd")
+        subprocess.run("find . | cpio -o -H newc --quiet > ../initrd", shell=True, cwd=root, check=True)
+        return ["qemu-system-x86_64", "-M", "microvm,acpi=on,pcie=off,rtc=on", "-accel", "tcg,thread=multi,tb-size=128",
+                "-cpu", "max", "-m", "1024M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                "-serial", "stdio", "-kernel", self.kernel(), "-initrd", initrd,
+                "-append", "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable"]
+
+    def cold_start(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bare = self.bare_boot(folder)
+            tuned = bare[:-1] + [bare[-1] + " no_timer_check lpj=4000000 cryptomgr.notests"]
+            command = [self.pyro, "run", "-q", "debian:12", "--", "true"]
+            timed(command)
+            times = {"bare": [], "tuned": [], "pyro": []}
+            for _ in range(self.options.runs):  # in turns, so that a slow minute hits all alike
+                times["bare"].append(timed(bare))
+                times["tuned"].append(timed(tuned))
+                times["pyro"].append(timed(command))
+        median = {name: statistics.median(values) for name, values in times.items()}
+        self.add("bare microvm boot, kernel defaults", median["bare"], "ms")
+        self.add("bare microvm boot, pyro's kernel options", median["tuned"], "ms")
+        self.add("pyro run debian:12 -- true", median["pyro"], "ms")
+        self.add("cold start", median["pyro"] / median["bare"], "x", 1.5, "bare boot, kernel defaults")
+        self.add("cold start, equal kernel options", median["pyro"] / median["tuned"], "x", 1.5, "bare boot, pyro's options")
+
+    def stream(self, name, command, size, feed):
+        """Streams `size` bytes one way and samples memory of client and supervisor."""
+        process = subprocess.Popen([self.pyro, "run", "-q", "--timeout", "300", "debian:12", "--", *command],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        peaks = {"client": 0.0, "supervisor": 0.0}
+        done = threading.Event()
+
+        def sample():
+            while not done.wait(0.05):
+                peaks["client"] = max(peaks["client"], peak_rss_mib(process.pid))
+                for child in children(process.pid):
+                    with open(f"/proc/{child}/comm", encoding="ascii") as comm:
+                        if comm.read().strip() == "pyro-vm":
+                            peaks["supervisor"] = max(peaks["supervisor"], peak_rss_mib(child))
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        process.stdout.read(1)  # the command runs
+        start = time.monotonic()
+        if feed:
+            block = bytes(MIB)
+            for _ in range(size // MIB):
+                process.stdin.write(block)
+            process.stdin.close()
+            process.stdout.read()
+        else:
+            left = size
+            while left > 0 and (chunk := process.stdout.read(min(left, MIB))):
+                left -= len(chunk)
+        elapsed = time.monotonic() - start
+        done.set()
+        sampler.join()
+        if not process.stdin.closed:
+            process.stdin.close()
+        process.stdout.close()
+        if process.wait(60) != 0:
+            raise SystemExit(f"{name}: exit code {process.returncode}")
+        self.add(name, size / MIB / elapsed, "MiB/s")
+        self.add(f"{name}: client peak memory", peaks["client"], "MiB", 32)
+        self.add(f"{name}: supervisor peak memory", peaks["supervisor"], "MiB", 32)
+
+    def sizes(self):
+        library = os.path.join(os.path.dirname(self.pyro), "../lib/libpyro.so")
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, "libpyro.so")
+            shutil.copy(os.path.realpath(library), copy)
+            subprocess.run(["strip", copy], check=True)
+            self.add("libpyro.so, stripped", os.path.getsize(copy) / MIB, "MiB", 6)
+        self.add("pyro --help", min(timed([self.pyro, "--help"]) for _ in range(10)), "ms", 20)
+        with tempfile.TemporaryDirectory() as home:
+            def cold_doctor(number):
+                environment = {**os.environ, "PYRO_HOME": os.path.join(home, str(number))}
+                start = time.monotonic()
+                subprocess.run([self.pyro, "doctor"], stdout=subprocess.DEVNULL, env=environment, check=False)
+                return (time.monotonic() - start) * 1000
+            self.add("pyro doctor, cold probe cache", min(cold_doctor(n) for n in range(5)), "ms", 150)
+
+    def run(self):
+        size = self.options.stream_mib * MIB
+        self.sizes()
+        self.cold_start()
+        self.stream("stream guest to client", ["sh", "-c", f"printf x; exec head -c {size} /dev/zero"], size, False)
+        self.stream("stream client to guest", ["sh", "-c", "printf x; exec wc -c"], size, True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--runs", type=int, default=5, help="cold starts of each kind (default: 5)")
+    parser.add_argument("--stream-mib", type=int, default=256, help="size of a stream (default: 256)")
+    parser.add_argument("--pyro", default=os.path.abspath(os.path.join(HERE, "../../build/bin/pyro")), help="the program")
+    options = parser.parse_args()
+    bench = Bench(options)
+    bench.run()
+    if options.json:
+        print(json.dumps({"figures": bench.rows}, indent=2))
+    else:
+        for row in bench.rows:
+            bar = "" if row["bar"] is None else f"  (at most {row['bar']} {row['unit']}{'' if row['ok'] else ': MISSED'})"
+            beside = f" of {row['beside']}" if row["beside"] else ""
+            print(f"{row['name']:<48} {row['value']:>10.2f} {row['unit']}{beside}{bar}")
+    return 0 if all(row["ok"] for row in bench.rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

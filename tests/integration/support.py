@@ -1,0 +1,115 @@
+"""What the integration tests share: running pyro, watching processes, waiting for a state.
+
+The environment names what is tested: PYRO_BIN (the pyro program), PYRO_HOME (a home with the
+environments built), PYRO_ENGINE (software or kvm).
+"""
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+PYRO = os.environ.get("PYRO_BIN", os.path.join(os.path.dirname(__file__), "../../build/bin/pyro"))
+BASE = "debian:12-base"
+# A VM that is never going to answer must not hold up the run; no test comes near this.
+DEADLINE = 240
+
+
+def pyro(*args, stdin=b"", timeout=DEADLINE, env=None, **options):
+    """Runs pyro to its end and gives the CompletedProcess, output as bytes."""
+    return subprocess.run([PYRO, *args], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=timeout, env=env, check=False, **options)
+
+
+def run(environment, *command, options=(), **more):
+    """pyro run environment -- command."""
+    return pyro("run", *options, environment, "--", *command, **more)
+
+
+def run_json(environment, *command, options=(), **more):
+    """pyro run --json: the result object. A failure of pyro itself raises AssertionError."""
+    done = run(environment, *command, options=("--json", *options), **more)
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise AssertionError(f"no JSON: {done!r}") from error
+
+
+def wait_until(condition, seconds, what):
+    """Polls until condition() is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"after {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def processes():
+    """All processes as {pid: (parent, name)}."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as stat:
+                    text = stat.read()
+            except OSError:
+                continue
+            name = text[text.index("(") + 1:text.rindex(")")]
+            state, parent = text[text.rindex(")") + 2:].split()[:2]
+            if state != "Z":
+                found[int(entry)] = (int(parent), name)
+    return found
+
+
+def helpers():
+    """Pids of all running helper programs of libpyro: supervisors and engines.
+
+    The engine is executed by descriptor, so its name is a number: it is known by its arguments.
+    """
+    found = set()
+    for pid, (_, name) in processes().items():
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if name == "pyro-vm" or (words[0] == b"qemu-system-x86_64" and b"name=pyro.agent" in b"".join(words)):
+            found.add(pid)
+    return found
+
+
+def descendants(pid):
+    """All processes below pid."""
+    table = processes()
+    found = set()
+    grew = True
+    while grew:
+        grew = False
+        for child, (parent, _) in table.items():
+            if child not in found and (parent == pid or parent in found):
+                found.add(child)
+                grew = True
+    return found
+
+
+def kill(pid):
+    """kill -9, if it is still there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+class VmTest(unittest.TestCase):
+    """A test after which no VM of its own may be left."""
+
+    def setUp(self):
+        self.helpers_before = helpers()
+
+    def tearDown(self):
+        wait_until(lambda: not self.left_over(), 4, "helper processes are left over")
+
+    def left_over(self):
+        """Helpers that were not there when the test began."""
+        return helpers() - self.helpers_before
