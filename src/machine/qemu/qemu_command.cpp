@@ -4,16 +4,19 @@
 
 namespace pyro::machine {
 
-std::string guest_command_line() {
+std::string guest_command_line(std::uint64_t tsc_khz) {
   // quiet, panic=-1: only a panic speaks, and ends the VM at once.
   // mitigations=off init_on_alloc=0: the guest is one trust domain.
+  // tsc_early_khz: see measure_tsc_khz().
   // no_timer_check lpj cryptomgr.notests: skip calibrations and self-tests, a third of the boot under
   // emulation; lpj only scales udelay(), which no device of ours needs to be exact.
-  return "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable no_timer_check lpj=4000000 "
-         "cryptomgr.notests";
+  return fmt::format(
+      "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable tsc_early_khz={} no_timer_check "
+      "lpj=4000000 cryptomgr.notests",
+      tsc_khz);
 }
 
-std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib) {
+std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib, std::uint64_t tsc_khz) {
   const auto blockdev = [](int fd_set, std::string_view name, bool read_only) {
     return fmt::format(
         "driver=file,node-name={},filename=/dev/fdset/{},locking=off,read-only={},auto-read-only=off,discard=unmap,"
@@ -49,7 +52,7 @@ std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t me
       "-initrd",
       fmt::format("/proc/self/fd/{}", static_cast<int>(kQemuFdInitrd)),
       "-append",
-      guest_command_line(),
+      guest_command_line(tsc_khz),
       "-global",
       "virtio-mmio.force-legacy=false",
       "-add-fd",

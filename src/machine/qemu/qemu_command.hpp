@@ -24,8 +24,8 @@ enum QemuFd : int {
 inline constexpr std::uint32_t kTranslationBufferMib = 128;
 
 /// What the guest kernel is told.
-std::string guest_command_line();
+std::string guest_command_line(std::uint64_t tsc_khz);
 
-std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib);
+std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib, std::uint64_t tsc_khz);
 
 }  // namespace pyro::machine

@@ -9,6 +9,7 @@
 #include "machine/qemu/qemu_command.hpp"
 #include "machine/qemu/qmp.hpp"
 #include "machine/qemu/registers.hpp"
+#include "machine/qemu/tsc.hpp"
 
 #include <optional>
 
@@ -93,7 +94,7 @@ base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int mo
   PYRO_TRY_ASSIGN(const base::Fd initrd, make_initrd(config_.initramfs.get(), config_.agent.get()));
   jail::ChildOptions options;
   options.program = config_.engine.get();
-  options.argv = qemu_command(config_.vcpu_count, config_.mem_mib);
+  options.argv = qemu_command(config_.vcpu_count, config_.mem_mib, measure_tsc_khz());
   options.fds = {{config_.kernel.get(), kQemuFdKernel},
                  {initrd.get(), kQemuFdInitrd},
                  {config_.root.get(), kQemuFdRoot},

@@ -4,6 +4,7 @@
 #include "machine/qemu/qcow2.hpp"
 #include "machine/qemu/qemu_command.hpp"
 #include "machine/qemu/registers.hpp"
+#include "machine/qemu/tsc.hpp"
 
 #include <algorithm>
 
@@ -88,7 +89,7 @@ TEST_CASE("initrd: an empty part → refused as a broken environment") {
 }
 
 TEST_CASE("qemu command: → sandboxed, no default devices, no network, no path of ours") {
-  const auto argv = machine::qemu_command(2, 512);
+  const auto argv = machine::qemu_command(2, 512, 2600000);
   const auto has = [&argv](std::string_view word) { return std::find(argv.begin(), argv.end(), word) != argv.end(); };
   CHECK(has("-nodefaults"));
   CHECK(has("-no-user-config"));
@@ -114,4 +115,12 @@ TEST_CASE("registers: all vCPUs halted with interrupts off → never again") {
   CHECK_FALSE(all_halted_without_interrupts(dead + busy));
   CHECK_FALSE(all_halted_without_interrupts(""));
   CHECK_FALSE(all_halted_without_interrupts("RFL=zz HLT=1\n"));
+}
+
+TEST_CASE("tsc: measured twice → the same within 0.1 %, and a plausible frequency") {
+  const auto first = machine::measure_tsc_khz();
+  const auto second = machine::measure_tsc_khz();
+  CHECK(first > 500'000);
+  CHECK(first < 10'000'000);
+  CHECK(first == doctest::Approx(second).epsilon(0.001));
 }
