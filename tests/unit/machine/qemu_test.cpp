@@ -122,5 +122,5 @@ TEST_CASE("tsc: measured twice → the same within 0.1 %, and a plausible freque
   const auto second = machine::measure_tsc_khz();
   CHECK(first > 500'000);
   CHECK(first < 10'000'000);
-  CHECK(first == doctest::Approx(second).epsilon(0.001));
+  CHECK(static_cast<double>(first) == doctest::Approx(static_cast<double>(second)).epsilon(0.001));
 }
