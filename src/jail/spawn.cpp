@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,7 +97,9 @@ Process::~Process() {
   }
 }
 
-bool Process::is_ours() const noexcept { return owner_ == ::getpid(); }
+bool Process::is_ours() const noexcept {
+  return owner_ == ::getpid();
+}
 
 bool Process::wait(int timeout_ms) noexcept {
   if (reaped_ || !pidfd_.valid()) {
@@ -117,8 +119,8 @@ bool Process::wait(int timeout_ms) noexcept {
 }
 
 void Process::kill() noexcept {
-  if (pidfd_.valid() && !reaped_) {
-    ::pidfd_send_signal(pidfd_.get(), SIGKILL, nullptr, 0);
+  if (pidfd_.valid() && !reaped_ && is_ours()) {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   }
 }
 
@@ -149,6 +151,15 @@ std::string Process::describe_end() {
   return "ended";
 }
 
+base::Result<base::Fd> open_pidfd(pid_t pid) {
+  // By number: glibc 2.36 declares its wrappers without extern "C".
+  base::Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!fd.valid()) {
+    return base::errno_error(errno, fmt::format("cannot watch process {} (Linux 5.3 or newer is needed)", pid));
+  }
+  return fd;
+}
+
 base::Result<Process> spawn_process(const SpawnOptions& options) {
   std::array<int, 3> stdio = options.stdio;
   std::array<base::Fd, 3> raised;
@@ -174,15 +185,14 @@ base::Result<Process> spawn_process(const SpawnOptions& options) {
     return base::errno_error(failed, "cannot start " + options.program);
   }
   // If the host ignores SIGCHLD and the child is gone already, there is nothing left to watch.
-  base::Fd pidfd(::pidfd_open(pid, 0));
-  if (!pidfd.valid() && errno != ESRCH) {
-    const int reason = errno;
+  auto pidfd = open_pidfd(pid);
+  if (!pidfd.ok() && pidfd.error().sys_errno != ESRCH) {
     ::kill(pid, SIGKILL);
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
-    return base::errno_error(reason, "cannot watch " + options.program);
+    return base::errno_error(pidfd.error().sys_errno, "cannot watch " + options.program);
   }
-  return Process(pid, std::move(pidfd));
+  return Process(pid, pidfd.ok() ? std::move(pidfd).value() : base::Fd());
 }
 
 }  // namespace pyro::jail

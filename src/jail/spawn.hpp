@@ -63,6 +63,9 @@ class Process {
   std::optional<int> term_signal_;
 };
 
+/// A descriptor for a process, readable once it has ended. Errors: INTERNAL with errno ESRCH if there is none.
+base::Result<base::Fd> open_pidfd(pid_t pid);
+
 /// Starts a program in directory "/". Errors: NOT_FOUND if there is no such program, LIMIT, INTERNAL.
 base::Result<Process> spawn_process(const SpawnOptions& options);
 

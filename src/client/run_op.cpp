@@ -1,0 +1,385 @@
+#include "client/run_op.hpp"
+
+#include "base/build_id.hpp"
+#include "base/clock.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+
+#include <sys/random.h>
+
+namespace pyro::client {
+
+namespace {
+
+using wire::Channel;
+using wire::FrameType;
+
+/// The stream of the one command.
+constexpr std::uint32_t kStream = 1;
+/// How long to wait for the exit status of a supervisor that has closed its socket.
+constexpr std::int64_t kExitStatusMs = 250;
+
+// 60 random bits in letters and digits that a model or a person copies without mistakes.
+std::string make_vm_id() {
+  constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
+  std::array<unsigned char, 12> random{};
+  if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
+    std::random_device device;
+    std::generate(random.begin(), random.end(), [&device] { return static_cast<unsigned char>(device()); });
+  }
+  std::string id;
+  for (const unsigned char byte : random) {
+    id.push_back(kAlphabet[byte % kAlphabet.size()]);
+  }
+  return id;
+}
+
+constexpr std::size_t index(Channel channel) noexcept {
+  return static_cast<std::size_t>(channel);
+}
+
+}  // namespace
+
+RunOp::RunOp(ContextPtr context, Poller poller, RunRequest request)
+    : Op(std::move(context), std::move(poller)),
+      request_(std::move(request)),
+      vm_id_(make_vm_id()),
+      called_ms_(base::monotonic_ms()) {
+  queue_.push_control(wire::message_frame(FrameType::exec, kStream, request_.exec));
+  pump_stdin();
+}
+
+base::Status RunOp::step() {
+  if (vm_) {
+    return drive_vm();
+  }
+  return image_ ? drive_image() : prepare();
+}
+
+void RunOp::stop() noexcept {
+  probe_.reset();
+  if (image_) {
+    image_->stop();
+  }
+  if (vm_) {
+    vm_->shut_down();
+  }
+  [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
+}
+
+base::Error RunOp::lost(const std::string& what) const {
+  return dispatched_
+             ? base::make_error(PYRO_ERROR_OUTCOME_UNKNOWN,
+                                "vm {}: {} after the command was started: what the command did is unknown", vm_id_,
+                                what)
+             : base::make_error(PYRO_ERROR_NOT_STARTED,
+                                "vm {}: {} before the command was started: it is safe to run it again", vm_id_, what);
+}
+
+base::Status RunOp::drive_vm() {
+  PYRO_TRY(flush());
+  if (vm_->is_over()) {
+    return report_loss();
+  }
+  frames_.clear();
+  const auto received = vm_->receive(frames_);
+  for (auto& frame : frames_) {
+    if (const auto taken = take(frame); !taken.ok()) {
+      // What a decoder refuses is a supervisor that cannot be believed.
+      return taken.error().code == PYRO_ERROR_INTERNAL ? lost(taken.error().message) : taken.error();
+    }
+    if (has_ended()) {
+      return base::success();
+    }
+  }
+  if (!received.ok()) {
+    return lost(received.error().message);
+  }
+  if (vm_->is_over()) {
+    PYRO_TRY(allow_until(base::monotonic_ms() + kExitStatusMs));
+    return report_loss();
+  }
+  if (frames_.empty()) {
+    return check_deadline();
+  }
+  if (started_ && deadline_ms_ != 0) {
+    // It speaks: a reader who let its output wait for long must not be taken for a stuck supervisor.
+    PYRO_TRY(allow_until(std::max(deadline_ms_, base::monotonic_ms() + kSupervisorGraceMs)));
+  }
+  return flush();
+}
+
+base::Status RunOp::allow_until(std::int64_t deadline_ms) {
+  if (deadline_ms == deadline_ms_) {
+    return base::success();
+  }
+  deadline_ms_ = deadline_ms;
+  return poller().set_deadline(deadline_ms);
+}
+
+base::Status RunOp::take(wire::Frame& frame) {
+  if (frame.stream != 0 && frame.stream != kStream) {
+    return lost("pyro-vm spoke of a command that does not exist");
+  }
+  if (!greeted_ && frame.type != FrameType::hello && frame.type != FrameType::failed) {
+    return lost("pyro-vm did not say who it is");
+  }
+  switch (frame.type) {
+    case FrameType::hello:
+      return take_hello(frame);
+    case FrameType::failed:
+      return take_failed(frame);
+    case FrameType::progress:
+      return take_progress(frame);
+    case FrameType::ready:
+      context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", vm_id_,
+                        base::monotonic_ms() - launched_ms_);
+      return base::success();
+    case FrameType::started:
+      return take_started();
+    case FrameType::data:
+      return take_data(static_cast<Channel>(frame.channel_number()), frame);
+    case FrameType::credit:
+      return take_credit(frame);
+    case FrameType::exit:
+      return take_exit(frame);
+    case FrameType::status:
+    case FrameType::pong:
+      return base::success();
+    default:
+      return lost(fmt::format("pyro-vm sent a frame of type {}, which no client expects", fmt::underlying(frame.type)));
+  }
+}
+
+base::Status RunOp::take_hello(wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto hello, wire::Hello::decode(frame.payload));
+  if (hello.build_id != base::build_id()) {
+    return base::make_error(PYRO_ERROR_UNSUPPORTED,
+                            "{}/pyro-vm is of another build ({}) than this library ({}): install libpyro whole, or set "
+                            "PYRO_LIBEXEC to the helper programs of this library",
+                            context().settings.libexec, hello.build_id, base::build_id());
+  }
+  PYRO_TRY(wire::choose_version(hello));
+  greeted_ = true;
+  return base::success();
+}
+
+base::Status RunOp::take_progress(wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(auto progress, wire::Progress::decode(frame.payload));
+  if (progress.stage == "dispatch") {
+    // From here on the command may have had effects. STARTED follows; nobody waits for this one.
+    dispatched_ = true;
+  } else {
+    emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
+  }
+  return base::success();
+}
+
+base::Status RunOp::take_started() {
+  dispatched_ = true;
+  if (std::exchange(started_, true)) {
+    return lost("pyro-vm started the command twice");
+  }
+  startup_ms_ = static_cast<std::uint64_t>(base::monotonic_ms() - called_ms_);
+  context().log.add(PYRO_LOG_DEBUG, "vm {}: the command was started after {} ms", vm_id_, startup_ms_);
+  const auto timeout_ms = static_cast<std::int64_t>(request_.exec.timeout_ms);
+  PYRO_TRY(allow_until(timeout_ms == 0 ? 0 : base::monotonic_ms() + timeout_ms + kSupervisorGraceMs));
+  Event event;
+  event.kind = PYRO_EVENT_STARTED;
+  event.vm_id = vm_id_;
+  emit(std::move(event));
+  return base::success();
+}
+
+base::Status RunOp::take_data(Channel channel, wire::Frame& frame) {
+  const auto size = static_cast<std::uint32_t>(frame.payload.size());
+  if (channel == Channel::in || !output_credit_[index(channel)].receive(size)) {
+    return lost("pyro-vm sent more output than it may");
+  }
+  if (size == 0) {
+    return base::success();
+  }
+  output_total_[index(channel)] += size;
+  Event event;
+  event.kind = channel == Channel::out ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
+  event.data = std::move(frame.payload);
+  emit(std::move(event));
+  return base::success();
+}
+
+void RunOp::consumed(const Event& event) {
+  if ((event.kind != PYRO_EVENT_STDOUT && event.kind != PYRO_EVENT_STDERR) || has_ended()) {
+    return;
+  }
+  const Channel channel = event.kind == PYRO_EVENT_STDOUT ? Channel::out : Channel::err;
+  const auto grant = output_credit_[index(channel)].consume(static_cast<std::uint32_t>(event.data.size()));
+  if (grant > 0) {
+    queue_.push_control(wire::credit_frame(kStream, channel, grant));
+  }
+}
+
+base::Status RunOp::take_credit(wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto credit, wire::Credit::decode(frame.payload));
+  if (static_cast<Channel>(frame.channel_number()) != Channel::in || !stdin_credit_.grant(credit.bytes)) {
+    return lost("pyro-vm granted more input than it may");
+  }
+  pump_stdin();
+  return base::success();
+}
+
+base::Status RunOp::take_failed(wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(auto failed, wire::Failed::decode(frame.payload));
+  emit(Event::failure(base::make_error(failed.code, "vm {}: {}", vm_id_, failed.message), std::move(failed.console)));
+  return base::success();
+}
+
+base::Status RunOp::take_exit(wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto exit, wire::Exit::decode(frame.payload));
+  if (exit.failure == wire::ExecFailure::other) {
+    // Not the command's doing: its user or directory does not exist, for one.
+    return base::make_error(PYRO_ERROR_INVALID, "the command could not be started: {}", exit.message);
+  }
+  if (exit.failure != wire::ExecFailure::none && !exit.message.empty()) {
+    // As a shell would say it, and where a shell would.
+    Event event;
+    event.kind = PYRO_EVENT_STDERR;
+    const std::string line = "pyro: " + exit.message + "\n";
+    const auto bytes = base::as_bytes(line);
+    event.data.assign(bytes.begin(), bytes.end());
+    output_total_[index(Channel::err)] += line.size();
+    emit(std::move(event));
+  }
+  Event event;
+  event.kind = PYRO_EVENT_EXIT;
+  event.result = std::make_unique<OwnedResult>();
+  OwnedResult& result = *event.result;
+  result.exit_code = exit.exit_code;
+  result.term_signal = exit.term_signal;
+  result.timed_out = exit.timed_out ? 1 : 0;
+  result.oom_killed = exit.oom_killed ? 1 : 0;
+  result.engine = static_cast<std::uint32_t>(engine_);
+  result.start_kind = PYRO_START_COLD;
+  result.stdout_total_bytes = output_total_[index(Channel::out)];
+  result.stderr_total_bytes = output_total_[index(Channel::err)];
+  result.duration_ms = exit.duration_ms;
+  result.startup_ms = startup_ms_;
+  result.cpu_time_ms = exit.cpu_time_ms;
+  result.memory_peak_bytes = exit.memory_peak_bytes;
+  result.vm_id_text = vm_id_;
+  result.seal(false);
+  context().log.add(PYRO_LOG_DEBUG, "vm {}: the command ended with {} after {} ms", vm_id_, exit.exit_code,
+                    exit.duration_ms);
+  emit(std::move(event));
+  return base::success();
+}
+
+base::Status RunOp::report_loss() {
+  PYRO_TRY_ASSIGN(const bool exited, vm_->has_exited(poller()));
+  if (exited) {
+    return lost(fmt::format("its supervisor pyro-vm {}", vm_->describe_end()));
+  }
+  if (base::monotonic_ms() >= deadline_ms_) {
+    return lost("its supervisor pyro-vm closed the connection");
+  }
+  return base::success();
+}
+
+base::Status RunOp::check_deadline() {
+  if (deadline_ms_ != 0 && base::monotonic_ms() >= deadline_ms_) {
+    return lost("its supervisor pyro-vm does not answer");
+  }
+  return base::success();
+}
+
+base::Status RunOp::flush() {
+  if (!vm_ || vm_->is_over()) {
+    return base::success();
+  }
+  return vm_->flush(queue_);
+}
+
+void RunOp::push_input(base::ByteView bytes, bool end) {
+  do {
+    const auto part = bytes.first(std::min(bytes.size(), wire::kMaxDataBytes));
+    bytes = bytes.subspan(part.size());
+    stdin_credit_.spend(static_cast<std::uint32_t>(part.size()));
+    queue_.push_data(wire::data_frame(kStream, Channel::in, part, end && bytes.empty()));
+  } while (!bytes.empty());
+}
+
+// Sends as much of stdin_data as there is credit for.
+void RunOp::pump_stdin() {
+  if (request_.streams_stdin || stdin_closed_) {
+    return;
+  }
+  const auto rest = base::as_bytes(request_.stdin_data).subspan(stdin_sent_);
+  const auto now = rest.first(std::min<std::size_t>(rest.size(), stdin_credit_.available()));
+  stdin_closed_ = now.size() == rest.size();
+  if (!now.empty() || stdin_closed_) {
+    push_input(now, stdin_closed_);
+    stdin_sent_ += now.size();
+  }
+}
+
+base::Status RunOp::check_input_open() const {
+  if (!request_.streams_stdin) {
+    return base::make_error(PYRO_ERROR_INVALID, "the command's input was given as stdin_data: use PYRO_STDIN_STREAM");
+  }
+  if (has_ended()) {
+    return base::make_error(PYRO_ERROR_STATE, "the command has ended");
+  }
+  if (stdin_closed_) {
+    return base::make_error(PYRO_ERROR_STATE, "the command's input was closed before");
+  }
+  return base::success();
+}
+
+base::Result<std::size_t> RunOp::write_stdin(base::ByteView bytes) {
+  PYRO_TRY(check_input_open());
+  const auto now = bytes.first(std::min<std::size_t>(bytes.size(), stdin_credit_.available()));
+  if (!now.empty()) {
+    push_input(now, false);
+    PYRO_TRY(flush());
+  }
+  return now.size();
+}
+
+base::Status RunOp::close_stdin() {
+  PYRO_TRY(check_input_open());
+  stdin_closed_ = true;
+  push_input({}, true);
+  return flush();
+}
+
+base::Status RunOp::signal(std::int32_t number) {
+  if (number < 1 || number > 64) {
+    return base::make_error(PYRO_ERROR_INVALID, "signal_number is {}: 1 to 64 are possible", number);
+  }
+  if (has_ended()) {
+    return base::make_error(PYRO_ERROR_STATE, "the command has ended");
+  }
+  queue_.push_control(wire::message_frame(FrameType::signal, kStream, wire::Signal{number}));
+  return flush();
+}
+
+base::Status RunOp::resize(std::uint32_t rows, std::uint32_t columns) {
+  if (rows < 1 || rows > 65535 || columns < 1 || columns > 65535) {
+    return base::make_error(PYRO_ERROR_INVALID, "the terminal size is {} x {}: 1 to 65535 each are possible", rows,
+                            columns);
+  }
+  if (!request_.exec.pty) {
+    return base::make_error(PYRO_ERROR_INVALID, "the command has no terminal: start it with pty = 1");
+  }
+  if (has_ended()) {
+    return base::make_error(PYRO_ERROR_STATE, "the command has ended");
+  }
+  wire::Resize message;
+  message.rows = static_cast<std::uint16_t>(rows);
+  message.columns = static_cast<std::uint16_t>(columns);
+  queue_.push_control(wire::message_frame(FrameType::resize, kStream, message));
+  return flush();
+}
+
+}  // namespace pyro::client

@@ -1,0 +1,30 @@
+// A validated pyro_run_options: everything copied, every default filled in. Thread rule: values.
+#pragma once
+
+#include "base/result.hpp"
+#include "wire/messages.hpp"
+
+#include <string>
+
+namespace pyro::client {
+
+struct RunRequest {
+  /// After PYRO_ENGINE was taken into account.
+  pyro_engine engine = PYRO_ENGINE_AUTO;
+  std::string environment;
+  wire::Exec exec;
+  bool streams_stdin = false;
+  std::string stdin_data;
+  std::uint32_t vcpu_count = 1;
+  std::uint32_t mem_mib = 1024;
+  std::uint32_t disk_mib = 2048;
+  std::uint64_t boot_timeout_ms = 60'000;
+  /// 0: none.
+  std::uint64_t max_lifetime_ms = 0;
+  std::uint64_t output_limit_bytes = 1024 * 1024;
+};
+
+/// `engine_variable` is PYRO_ENGINE. Errors: INVALID, UNSUPPORTED, LIMIT; the message says the allowed range.
+base::Result<RunRequest> make_run_request(const pyro_run_options& options, const std::string& engine_variable);
+
+}  // namespace pyro::client

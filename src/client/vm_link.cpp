@@ -1,0 +1,115 @@
+#include "client/vm_link.hpp"
+
+#include "base/io.hpp"
+#include "jail/fd_passing.hpp"
+
+#include <cerrno>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace pyro::client {
+
+namespace {
+
+/// Two full data frames: what one read takes, and so what is turned into events at a time.
+constexpr std::size_t kReadBytes = 64 * 1024;
+
+}  // namespace
+
+base::Result<std::unique_ptr<VmLink>> VmLink::start(const std::string& program, const Poller& poller) {
+  PYRO_TRY_ASSIGN(base::FdPair sockets, base::make_socket_pair());
+  PYRO_TRY(base::set_nonblocking(sockets.first.get()));
+  jail::SpawnOptions options;
+  options.program = program;
+  options.argv = {"pyro-vm"};
+  options.stdio = {sockets.second.get(), -1, -1};
+  PYRO_TRY_ASSIGN(auto process, jail::spawn_process(options));
+  std::unique_ptr<VmLink> link(new VmLink(std::move(process), std::move(sockets.first)));
+  PYRO_TRY_ASSIGN(link->socket_watch_, poller.watch(link->socket_.get(), EPOLLIN));
+  link->buffer_.resize(kReadBytes);
+  return link;
+}
+
+VmLink::~VmLink() {
+  if (process_.is_ours()) {
+    shut_down();
+  }
+}
+
+void VmLink::shut_down() noexcept {
+  // A forked child of the host may hold a copy of the socket: closing ours would not end it.
+  if (socket_.valid()) {
+    ::shutdown(socket_.get(), SHUT_RDWR);
+  }
+}
+
+base::Status VmLink::send_first(base::ByteView frame, std::span<const int> fds) {
+  auto sent = jail::send_with_fds(socket_.get(), frame, fds);
+  if (!sent.ok() && (sent.error().sys_errno == EPIPE || sent.error().sys_errno == ECONNRESET)) {
+    writable_ = false;
+    return base::success();
+  }
+  return sent;
+}
+
+base::Status VmLink::flush(wire::FrameQueue& queue) {
+  while (writable_ && !queue.empty()) {
+    const base::ByteView bytes = queue.front();
+    const ssize_t put = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put >= 0) {
+      queue.advance(static_cast<std::size_t>(put));
+    } else if (errno == EAGAIN) {
+      break;
+    } else if (errno == EPIPE || errno == ECONNRESET) {
+      // It is gone. What it said last is still to be read.
+      writable_ = false;
+    } else if (errno != EINTR) {
+      return base::errno_error(errno, "cannot write to pyro-vm");
+    }
+  }
+  if (!over_) {
+    socket_watch_.want(writable_ && !queue.empty() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  }
+  return base::success();
+}
+
+base::Status VmLink::receive(std::vector<wire::Frame>& frames) {
+  ssize_t got = 0;
+  do {
+    got = ::recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == EAGAIN) {
+    return base::success();
+  }
+  if (got < 0 && errno != ECONNRESET) {
+    return base::errno_error(errno, "cannot read from pyro-vm");
+  }
+  if (got <= 0) {
+    over_ = true;
+    socket_watch_ = Watch();  // End of file would wake for ever.
+    return base::success();
+  }
+  parser_.feed(base::ByteView(buffer_).first(static_cast<std::size_t>(got)));
+  while (true) {
+    PYRO_TRY_ASSIGN(auto frame, parser_.next());
+    if (!frame.has_value()) {
+      return base::success();
+    }
+    frames.push_back(std::move(*frame));
+  }
+}
+
+base::Result<bool> VmLink::has_exited(const Poller& poller) {
+  if (process_.wait(0)) {
+    process_watch_ = Watch();
+    return true;
+  }
+  if (!process_watch_.is_set()) {
+    PYRO_TRY_ASSIGN(process_watch_, poller.watch(process_.pidfd(), EPOLLIN));
+  }
+  return false;
+}
+
+}  // namespace pyro::client
