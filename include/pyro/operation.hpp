@@ -1,0 +1,422 @@
+// Operations of the C++ API: what is under way, driven step by step. Include <pyro/pyro.hpp>.
+//
+// Licensed under the Apache License, Version 2.0.
+#pragma once
+
+#include <pyro/pyro.h>
+#include <pyro/types.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pyro {
+
+// ------------------------------------------------------------------ operations --------------------
+
+enum class EventKind : std::uint32_t {
+  none = PYRO_EVENT_NONE,
+  /// Something took a step: stage, message, done, total.
+  progress = PYRO_EVENT_PROGRESS,
+  /// The command runs now: vm_id.
+  started = PYRO_EVENT_STARTED,
+  /// Bytes from the command: data.
+  stdout_data = PYRO_EVENT_STDOUT,
+  stderr_data = PYRO_EVENT_STDERR,
+  /// Last event of an operation that runs a command: result.
+  exit = PYRO_EVENT_EXIT,
+  /// Last event of any other operation: environments or doctor.
+  done = PYRO_EVENT_DONE
+};
+
+/// One step of an operation. Which members count depends on kind; the others are empty. Everything
+/// it points to is borrowed until the next next() of the operation, its move or its end.
+struct Event {
+  EventKind kind = EventKind::none;
+  std::string_view data{};
+  /// Stable id of the stage, such as "build" or "boot".
+  std::string_view stage{};
+  /// The step in words.
+  std::string_view message{};
+  /// Steps or bytes done, and in all; total is 0 where it is not known.
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  std::string_view vm_id{};
+  const Result* result = nullptr;
+  const EnvironmentList* environments = nullptr;
+  const DoctorReport* doctor = nullptr;
+};
+
+/// Called with the events of kind progress.
+using ProgressHandler = std::function<void(const Event&)>;
+
+// What the library itself needs; not part of the API.
+namespace detail {
+
+inline std::string text(const char* string) {
+  return string == nullptr ? std::string() : std::string(string);
+}
+inline std::string_view view(const char* string) noexcept {
+  return string == nullptr ? "" : std::string_view(string);
+}
+
+inline Error make_error(const pyro_error* error) {
+  return {static_cast<ErrorCode>(pyro_error_code(error)), text(pyro_error_message(error)),
+          text(pyro_error_console(error))};
+}
+
+/// Catches the pyro_error of one C call.
+class ErrorSlot {
+ public:
+  ErrorSlot() = default;
+  ErrorSlot(const ErrorSlot&) = delete;
+  ErrorSlot& operator=(const ErrorSlot&) = delete;
+  ~ErrorSlot() { pyro_error_destroy(&error_); }
+
+  pyro_error** out() noexcept { return &error_; }
+
+  /// Throws if `status` is an error; else gives it back (PYRO_OK, PYRO_AGAIN or PYRO_END).
+  pyro_status check(pyro_status status) const {
+    if (status < PYRO_ERROR_INVALID) {
+      return status;
+    }
+    if (error_ == nullptr) {
+      throw Error(static_cast<ErrorCode>(status), text(pyro_status_name(status)));
+    }
+    throw make_error(error_);
+  }
+
+ private:
+  pyro_error* error_ = nullptr;
+};
+
+inline Result make_result(const pyro_result& from) {
+  Result to;
+  to.exit_code = from.exit_code;
+  to.term_signal = from.term_signal;
+  to.timed_out = from.timed_out != 0;
+  to.oom_killed = from.oom_killed != 0;
+  if (from.stdout_data != nullptr) {
+    to.stdout_data.assign(from.stdout_data, from.stdout_size);
+  }
+  if (from.stderr_data != nullptr) {
+    to.stderr_data.assign(from.stderr_data, from.stderr_size);
+  }
+  to.stdout_truncated = from.stdout_truncated != 0;
+  to.stderr_truncated = from.stderr_truncated != 0;
+  to.stdout_total_bytes = from.stdout_total_bytes;
+  to.stderr_total_bytes = from.stderr_total_bytes;
+  to.duration_ms = from.duration_ms;
+  to.startup_ms = from.startup_ms;
+  to.cpu_time_ms = from.cpu_time_ms;
+  to.memory_peak_bytes = from.memory_peak_bytes;
+  to.engine = static_cast<Engine>(from.engine);
+  to.start_kind = static_cast<StartKind>(from.start_kind);
+  to.vm_id = text(from.vm_id);
+  return to;
+}
+
+inline EnvironmentList make_environments(const pyro_environment_list& from) {
+  EnvironmentList to;
+  to.environments.reserve(from.count);
+  for (std::size_t i = 0; i < from.count; ++i) {
+    const pyro_environment& item = from.items[i];
+    to.environments.push_back({text(item.name), text(item.description), item.available != 0, text(item.digest),
+                               text(item.kernel_version), item.size_bytes,
+                               std::chrono::sys_seconds(std::chrono::seconds(item.created_at))});
+  }
+  to.json = text(from.json);
+  return to;
+}
+
+inline DoctorReport make_report(const pyro_doctor_report& from) {
+  DoctorReport to;
+  to.engine = static_cast<Engine>(from.engine);
+  to.kvm_state = static_cast<KvmState>(from.kvm_state);
+  to.healthy = from.healthy != 0;
+  to.checks.reserve(from.check_count);
+  for (std::size_t i = 0; i < from.check_count; ++i) {
+    const pyro_check& check = from.checks[i];
+    to.checks.push_back(
+        {text(check.name), static_cast<CheckStatus>(check.status), text(check.message), text(check.remedy)});
+  }
+  to.json = text(from.json);
+  return to;
+}
+
+struct OpDeleter {
+  void operator()(pyro_op* op) const noexcept { pyro_op_destroy(&op); }
+};
+
+}  // namespace detail
+
+/// Something under way, to be driven step by step. Its destructor ends it and everything it started,
+/// waiting for that (at most about two seconds).
+///
+///   for (const pyro::Event& event : operation) { ... }
+///
+/// An operation that fails ends by a pyro::Error thrown from next(), or from the loop above.
+class Operation {
+ public:
+  /// Takes over a handle that a pyro_..._start() gave.
+  explicit Operation(pyro_op* owned) noexcept : op_(owned) {}
+
+  /// Takes the next event, waiting up to `timeout` for it. nullptr: nothing yet, or, if ended(), no
+  /// more. A caller that takes no events makes the command wait once 256 KiB of its output are under
+  /// way. Throws Error if the operation has failed. Since 0.1.
+  const Event* next(std::chrono::milliseconds timeout) {
+    if (ended_) {
+      return nullptr;
+    }
+    pyro_event raw{};
+    raw.struct_size = static_cast<std::uint32_t>(sizeof raw);
+    detail::ErrorSlot error;
+    const pyro_status status = error.check(pyro_op_next(op_.get(), timeout.count(), &raw, error.out()));
+    if (status != PYRO_OK) {
+      ended_ = status == PYRO_END;
+      return nullptr;
+    }
+    if (raw.kind == PYRO_EVENT_ERROR) {
+      ended_ = true;
+      throw detail::make_error(raw.error);
+    }
+    take(raw);
+    return &event_;
+  }
+
+  /// Takes the next event, waiting as long as it takes. nullptr: there are no more. Since 0.1.
+  const Event* next() {
+    const Event* event = nullptr;
+    while (!ended_ && event == nullptr) {
+      event = next(std::chrono::milliseconds(-1));
+    }
+    return event;
+  }
+
+  /// The last event was taken, or the operation has failed. Since 0.1.
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+
+  /// A descriptor that is readable while next() may have something to do: constant, level-triggered,
+  /// may wake for nothing, owned by the operation. Poll it, do not read or close it. Since 0.1.
+  [[nodiscard]] int fd() const noexcept { return pyro_op_fd(op_.get()); }
+
+  /// Ends the operation: its next events end with Error cancelled, unless it was over already. Any
+  /// thread may call it; it does not wait. Since 0.1.
+  void cancel() {
+    detail::ErrorSlot error;
+    error.check(pyro_op_cancel(op_.get(), error.out()));
+  }
+
+  /// The handle of the C ABI; borrowed. Since 0.1.
+  [[nodiscard]] pyro_op* handle() const noexcept { return op_.get(); }
+
+  /// Single-pass iterator over the events that are still to come; incrementing it waits.
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Event;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Event*;
+    using reference = const Event&;
+
+    Iterator() = default;
+    explicit Iterator(Operation* operation) : operation_(operation), event_(operation->next()) {}
+    reference operator*() const noexcept { return *event_; }
+    pointer operator->() const noexcept { return event_; }
+    Iterator& operator++() {
+      event_ = operation_->next();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& it, std::default_sentinel_t /*end*/) noexcept {
+      return it.event_ == nullptr;
+    }
+
+   private:
+    Operation* operation_ = nullptr;
+    const Event* event_ = nullptr;
+  };
+
+  /// The events that are still to come; begin() waits for the first. Since 0.1.
+  [[nodiscard]] Iterator begin() { return Iterator(this); }
+  [[nodiscard]] static std::default_sentinel_t end() noexcept { return std::default_sentinel; }
+
+ protected:
+  /// The value of the last event, or Error state before it was taken.
+  template <typename Value>
+  static const Value& require(const std::optional<Value>& value) {
+    if (!value) {
+      throw Error(ErrorCode::state, "the operation has no result yet: take its events to the end first");
+    }
+    return *value;
+  }
+
+  std::optional<Result> result_;
+  std::optional<EnvironmentList> environments_;
+  std::optional<DoctorReport> doctor_;
+
+ private:
+  void take(const pyro_event& raw) {
+    event_ = Event{};
+    event_.kind = static_cast<EventKind>(raw.kind);
+    if (raw.data != nullptr) {
+      event_.data = std::string_view(static_cast<const char*>(raw.data), raw.size);
+    }
+    event_.stage = detail::view(raw.stage);
+    event_.message = detail::view(raw.message);
+    event_.done = raw.done;
+    event_.total = raw.total;
+    event_.vm_id = detail::view(raw.vm_id);
+    if (raw.result != nullptr) {
+      event_.result = &result_.emplace(detail::make_result(*raw.result));
+    }
+    if (raw.environments != nullptr) {
+      event_.environments = &environments_.emplace(detail::make_environments(*raw.environments));
+    }
+    if (raw.doctor != nullptr) {
+      event_.doctor = &doctor_.emplace(detail::make_report(*raw.doctor));
+    }
+    ended_ = event_.kind == EventKind::exit || event_.kind == EventKind::done;
+  }
+
+  std::unique_ptr<pyro_op, detail::OpDeleter> op_;
+  Event event_;
+  bool ended_ = false;
+};
+
+/// A command that runs in a VM of its own. Events: progress*, started, (stdout_data | stderr_data)*,
+/// exit. The VM is gone when this object is, when the process ends, however it ends, and once the
+/// command has ended.
+class RunOperation : public Operation {
+ public:
+  using value_type = Result;
+
+  /// `output_limit_bytes`: how much of each stream result() keeps; 0: 1 MiB.
+  explicit RunOperation(pyro_op* owned, std::uint64_t output_limit_bytes = 0) noexcept
+      : Operation(owned), limit_(output_limit_bytes == 0 ? kDefaultOutputLimitBytes : output_limit_bytes) {}
+
+  /// Hands bytes to the command's standard input; never waits. Gives how many were taken, possibly
+  /// none: take events, or wait for fd(), and try the rest again. Needs RunOptions::stdin_stream.
+  /// Throws Error: invalid, state (input closed, or the command has ended). Since 0.1.
+  [[nodiscard]] std::size_t write_stdin(std::string_view bytes) {
+    std::size_t accepted = 0;
+    detail::ErrorSlot error;
+    error.check(pyro_op_write_stdin(handle(), bytes.data(), bytes.size(), &accepted, error.out()));
+    return accepted;
+  }
+
+  /// Ends the command's standard input after what was taken. Since 0.1.
+  void close_stdin() {
+    detail::ErrorSlot error;
+    error.check(pyro_op_close_stdin(handle(), error.out()));
+  }
+
+  /// Sends a signal (1 to 64, Linux numbers) to the command; with a terminal, to its foreground job.
+  /// Before the command has started it is kept and sent then. Since 0.1.
+  void signal(int number) {
+    detail::ErrorSlot error;
+    error.check(pyro_op_signal(handle(), number, error.out()));
+  }
+
+  /// Changes the size of the command's terminal (1 to 65535 each). Since 0.1.
+  void resize(std::uint32_t rows, std::uint32_t columns) {
+    detail::ErrorSlot error;
+    error.check(pyro_op_resize(handle(), rows, columns, error.out()));
+  }
+
+  /// Takes the remaining events and gives the result, with the output that came in them. Since 0.1.
+  Result wait(const ProgressHandler& on_progress = {}) {
+    while (const Event* event = next()) {
+      if (on_progress && event->kind == EventKind::progress) {
+        on_progress(*event);
+      }
+      collect(*event);
+    }
+    return result();
+  }
+
+  /// Keeps the output of an event for result(): what wait() does, for callers with their own loop. Since 0.1.
+  void collect(const Event& event) {
+    if (event.kind == EventKind::stdout_data) {
+      keep(stdout_data_, event.data);
+    } else if (event.kind == EventKind::stderr_data) {
+      keep(stderr_data_, event.data);
+    }
+  }
+
+  /// The result, with the output that was collected, which is moved out. Throws Error state before
+  /// the exit event was taken. Since 0.1.
+  Result result() {
+    Result result = require(result_);
+    result.stdout_data = std::exchange(stdout_data_, {});
+    result.stderr_data = std::exchange(stderr_data_, {});
+    result.stdout_truncated = result.stdout_total_bytes > result.stdout_data.size();
+    result.stderr_truncated = result.stderr_total_bytes > result.stderr_data.size();
+    return result;
+  }
+
+ private:
+  static constexpr std::uint64_t kDefaultOutputLimitBytes = std::uint64_t{1} << 20;
+
+  void keep(std::string& kept, std::string_view bytes) const {
+    const std::uint64_t room = limit_ - std::min<std::uint64_t>(limit_, kept.size());
+    kept.append(bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(room, bytes.size()))));
+  }
+
+  std::uint64_t limit_;
+  std::string stdout_data_;
+  std::string stderr_data_;
+};
+
+/// Work on environments. Events: progress*, done.
+class EnvironmentOperation : public Operation {
+ public:
+  using value_type = EnvironmentList;
+  using Operation::Operation;
+
+  /// Takes the remaining events and gives what came of it. Since 0.1.
+  EnvironmentList wait(const ProgressHandler& on_progress = {}) {
+    while (const Event* event = next()) {
+      if (on_progress && event->kind == EventKind::progress) {
+        on_progress(*event);
+      }
+    }
+    return result();
+  }
+
+  /// For callers with their own loop, as RunOperation::collect(): nothing to keep here. Since 0.1.
+  static void collect(const Event& /*event*/) noexcept {}
+
+  /// What came of it. Throws Error state before the done event was taken. Since 0.1.
+  [[nodiscard]] EnvironmentList result() const { return require(environments_); }
+};
+
+/// A host check. Events: progress*, done.
+class DoctorOperation : public Operation {
+ public:
+  using value_type = DoctorReport;
+  using Operation::Operation;
+
+  /// Takes the remaining events and gives the report. Since 0.1.
+  DoctorReport wait() {
+    while (next() != nullptr) {
+    }
+    return result();
+  }
+
+  /// For callers with their own loop, as RunOperation::collect(): nothing to keep here. Since 0.1.
+  static void collect(const Event& /*event*/) noexcept {}
+
+  /// The report. Throws Error state before the done event was taken. Since 0.1.
+  [[nodiscard]] DoctorReport result() const { return require(doctor_); }
+};
+
+}  // namespace pyro

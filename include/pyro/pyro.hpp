@@ -1,0 +1,333 @@
+// pyro.hpp - the C++ API of libpyro: run commands that nobody has read in microVMs.
+//
+//   pyro::Pyro pyro;
+//   pyro::Result result = pyro.run_in_vm({.environment = "debian:12", .command = {"git", "--version"}});
+//
+// Header-only over the C ABI <pyro/pyro.h>, for C++20 and newer, on the standard library alone; link
+// with -lpyro. pyro/asio.hpp adds completion tokens (co_await). docs/contract.md has every option.
+//
+// Errors     Every function that can fail throws pyro::Error and nothing else of its own. A command
+//            that fails, or is killed, or runs into its time limit, is a Result, not an error.
+// Ownership  Pyro and the operations are move-only owners; Result and the lists are plain values.
+//            What an Event points to is borrowed until the next next() of its operation.
+// Options    Aggregates for designated initialisers, which C++ wants in the order of declaration.
+//            Zero and empty mean the default.
+// Threads    Any thread may use one Pyro, several at once. An operation belongs to one thread at a
+//            time, except cancel(), which any thread may call.
+// Processes  No threads, no signal handlers, no changes to the host process. In a forked child the
+//            parent's objects throw ErrorCode::forked (their destructors are safe); make a new Pyro.
+//
+// Licensed under the Apache License, Version 2.0.
+#pragma once
+
+#include <pyro/pyro.h>
+#include <pyro/operation.hpp>
+#include <pyro/types.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pyro {
+
+// ------------------------------------------------------------------ version -----------------------
+
+/// Version of the library that is running, such as "0.1.0". Since 0.1.
+inline std::string_view version() noexcept {
+  return pyro_version_string();
+}
+
+/// Whether this build of the library has a feature, such as "engine.kvm"; see pyro_feature(). Since 0.1.
+inline bool has_feature(const char* name) noexcept {
+  return pyro_feature(name) == 1;
+}
+
+// What the library itself needs; not part of the API.
+namespace detail {
+
+/// A string for C. A NUL inside would silently cut it there, so it is refused.
+inline const char* c_string(const std::string& string, const char* what) {
+  if (string.find('\0') != std::string::npos) {
+    throw Error(ErrorCode::invalid, text(what) + " contains a NUL byte: the guest could not be given it whole");
+  }
+  return string.c_str();
+}
+
+/// The same for an option whose empty value means the default.
+inline const char* c_string_or_null(const std::string& string, const char* what) {
+  return string.empty() ? nullptr : c_string(string, what);
+}
+
+/// RunOptions in the form of C; borrows from them.
+class CRunOptions {
+ public:
+  explicit CRunOptions(const RunOptions& from) {
+    to_.struct_size = static_cast<std::uint32_t>(sizeof to_);
+    to_.environment = c_string(from.environment, "environment");
+    if (from.command.shell_line()) {
+      to_.command = c_string(*from.command.shell_line(), "command");
+    }
+    for (const std::string& argument : from.command.argv()) {
+      argv_.push_back(c_string(argument, "an argument of the command"));
+    }
+    for (const auto& [name, value] : from.env) {
+      if (name.empty() || name.find('=') != std::string::npos) {
+        throw Error(ErrorCode::invalid, "env: the name \"" + name + "\" is empty or contains '='");
+      }
+      variables_.emplace_back(name).append(1, '=').append(value);
+    }
+    for (const std::string& variable : variables_) {
+      env_.push_back(c_string(variable, "env"));
+    }
+    to_.argv = argv_.empty() ? nullptr : argv_.data();
+    to_.argc = argv_.size();
+    to_.env = env_.empty() ? nullptr : env_.data();
+    to_.env_count = env_.size();
+    to_.cwd = c_string_or_null(from.cwd, "cwd");
+    to_.user = c_string_or_null(from.user, "user");
+    to_.stdin_data = from.stdin_data.empty() ? nullptr : from.stdin_data.data();
+    to_.stdin_size = from.stdin_data.size();
+    to_.stdin_mode = from.stdin_stream ? PYRO_STDIN_STREAM : PYRO_STDIN_DATA;
+    to_.pty = from.pty ? 1 : 0;
+    to_.pty_rows = from.pty_rows;
+    to_.pty_columns = from.pty_columns;
+    to_.engine = static_cast<std::uint32_t>(from.engine);
+    to_.vcpu_count = from.vcpu_count;
+    to_.mem_mib = from.mem_mib;
+    to_.disk_mib = from.disk_mib;
+    to_.network = from.network ? 1 : 0;
+    to_.timeout_seconds = from.timeout_seconds.count();
+    to_.boot_timeout_seconds = from.boot_timeout_seconds.count();
+    to_.max_lifetime_seconds = from.max_lifetime_seconds.count();
+    to_.output_limit_bytes = from.output_limit_bytes;
+  }
+  CRunOptions(const CRunOptions&) = delete;
+  CRunOptions& operator=(const CRunOptions&) = delete;
+
+  [[nodiscard]] const pyro_run_options* get() const noexcept { return &to_; }
+
+ private:
+  pyro_run_options to_{};
+  std::vector<const char*> argv_;
+  std::vector<std::string> variables_;
+  std::vector<const char*> env_;
+};
+
+}  // namespace detail
+
+// ------------------------------------------------------------------ Pyro --------------------------
+
+/// How much a Pyro remembers for next_log().
+enum class LogLevel : std::uint32_t {
+  off = PYRO_LOG_OFF,
+  error = PYRO_LOG_ERROR,
+  warning = PYRO_LOG_WARNING,
+  info = PYRO_LOG_INFO,
+  debug = PYRO_LOG_DEBUG
+};
+
+/// One remembered log line.
+struct LogRecord {
+  LogLevel level = LogLevel::off;
+  std::chrono::system_clock::time_point time{};
+  /// The part of the library that speaks, such as "client".
+  std::string room{};
+  std::string message{};
+};
+
+struct OpenOptions {
+  /// Where state is kept. Default: $PYRO_HOME, else $XDG_DATA_HOME/pyro, else ~/.local/share/pyro.
+  std::string home{};
+  /// Folder of the helper programs. Default: $PYRO_LIBEXEC, else beside the library, else where it was installed.
+  std::string libexec{};
+  LogLevel log_level = LogLevel::off;
+};
+
+struct BuildOptions {
+  /// Build again even if it is there.
+  bool force = false;
+};
+
+struct InspectOptions {
+  /// Read every file and compare its digest.
+  bool verify = false;
+};
+
+struct PruneOptions {
+  /// Only this environment. Default: all.
+  std::string name{};
+  /// Also the environments themselves, not only what none of them needs.
+  bool all = false;
+};
+
+/// A place to run VMs from: settings and a home folder. Costs no process, no thread and no VM; the
+/// home folder is created when first needed. Several may exist side by side. Operations that are
+/// under way outlive it.
+class Pyro {
+ public:
+  /// Throws Error: invalid. Since 0.1.
+  Pyro() : Pyro(OpenOptions{}) {}
+  explicit Pyro(const OpenOptions& options) {
+    pyro_open_options c_options{};
+    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
+    c_options.home = detail::c_string_or_null(options.home, "home");
+    c_options.libexec = detail::c_string_or_null(options.libexec, "libexec");
+    c_options.log_level = static_cast<std::uint32_t>(options.log_level);
+    pyro_context* context = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_open(&c_options, &context, error.out()));
+    context_.reset(context);
+  }
+
+  /// Runs one command in one new VM and waits for its end. To be able to stop it, see
+  /// start_run_in_vm(). Throws Error: all but exists and state. Since 0.1.
+  [[nodiscard]] Result run_in_vm(const RunOptions& options) const {
+    const detail::CRunOptions c_options(options);
+    pyro_result* raw = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_run_in_vm(context_.get(), c_options.get(), &raw, error.out()));
+    const std::unique_ptr<pyro_result, ResultDeleter> owned(raw);
+    return detail::make_result(*owned);
+  }
+
+  /// Starts running one command in one new VM; the operation gives its output as it comes, and takes
+  /// input and signals. Throws Error: invalid, forked, unsupported, limit, internal; everything
+  /// later comes from the operation. Since 0.1.
+  [[nodiscard]] RunOperation start_run_in_vm(const RunOptions& options) const {
+    const detail::CRunOptions c_options(options);
+    pyro_op* op = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_run_in_vm_start(context_.get(), c_options.get(), &op, error.out()));
+    return RunOperation(op, options.output_limit_bytes);
+  }
+
+  // Environments. Any number of processes may call any of these at once; an environment is built by
+  // exactly one of them, the others wait for it. All throw Error: invalid, forked, not_found,
+  // unsupported (a tool is missing: what() says the package), limit, environment, cancelled,
+  // internal. The start_... forms give an operation with progress events instead of waiting.
+
+  /// All environments: those that are here and those of the catalogue. Since 0.1.
+  [[nodiscard]] EnvironmentList list_environments() const { return start_list_environments().wait(); }
+  [[nodiscard]] EnvironmentOperation start_list_environments() const {
+    return start_environment(pyro_env_list_start, {}, {}, {});
+  }
+
+  /// Builds an environment of the catalogue, unless it is there. Since 0.1.
+  EnvironmentList build_environment(const std::string& name, BuildOptions options = {},
+                                    const ProgressHandler& on_progress = {}) const {
+    return start_build_environment(name, options).wait(on_progress);
+  }
+  [[nodiscard]] EnvironmentOperation start_build_environment(const std::string& name, BuildOptions options = {}) const {
+    return start_environment(pyro_env_build_start, name, {}, {.force = options.force});
+  }
+
+  /// One environment; `json` has its manifest. Since 0.1.
+  [[nodiscard]] EnvironmentList inspect_environment(const std::string& name, InspectOptions options = {},
+                                                    const ProgressHandler& on_progress = {}) const {
+    return start_inspect_environment(name, options).wait(on_progress);
+  }
+  [[nodiscard]] EnvironmentOperation start_inspect_environment(const std::string& name,
+                                                               InspectOptions options = {}) const {
+    return start_environment(pyro_env_inspect_start, name, {}, {.verify = options.verify});
+  }
+
+  /// Registers a root filesystem (directory or tarball), or a bundle that export_environment() wrote,
+  /// under a name. Also throws Error: exists. Since 0.1.
+  EnvironmentList import_environment(const std::string& name, const std::string& path,
+                                     const ProgressHandler& on_progress = {}) const {
+    return start_import_environment(name, path).wait(on_progress);
+  }
+  [[nodiscard]] EnvironmentOperation start_import_environment(const std::string& name, const std::string& path) const {
+    return start_environment(pyro_env_import_start, name, path, {});
+  }
+
+  /// Writes an environment (kernel, initramfs, image, manifest) to one file. Also throws Error:
+  /// exists. Since 0.1.
+  EnvironmentList export_environment(const std::string& name, const std::string& path,
+                                     const ProgressHandler& on_progress = {}) const {
+    return start_export_environment(name, path).wait(on_progress);
+  }
+  [[nodiscard]] EnvironmentOperation start_export_environment(const std::string& name, const std::string& path) const {
+    return start_environment(pyro_env_export_start, name, path, {});
+  }
+
+  /// Removes what nothing needs: left-overs of interrupted builds and files of no environment. Since 0.1.
+  EnvironmentList prune_environments(const PruneOptions& options = {}, const ProgressHandler& on_progress = {}) const {
+    return start_prune_environments(options).wait(on_progress);
+  }
+  [[nodiscard]] EnvironmentOperation start_prune_environments(const PruneOptions& options = {}) const {
+    return start_environment(pyro_env_prune_start, options.name, {}, {.all = options.all});
+  }
+
+  /// Fetches an environment from a registry. Not built yet: throws Error unsupported. Since 0.1.
+  EnvironmentList pull_environment(const std::string& name, const ProgressHandler& on_progress = {}) const {
+    return start_pull_environment(name).wait(on_progress);
+  }
+  [[nodiscard]] EnvironmentOperation start_pull_environment(const std::string& name) const {
+    return start_environment(pyro_env_pull_start, name, {}, {});
+  }
+
+  /// Checks what this host can do and why Engine::automatic picks what it picks. Starts no VM. A host
+  /// that can do little is a report, not an error. Throws Error: invalid, forked, internal. Since 0.1.
+  [[nodiscard]] DoctorReport doctor() const { return start_doctor().wait(); }
+  [[nodiscard]] DoctorOperation start_doctor() const {
+    pyro_op* op = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_doctor_start(context_.get(), &op, error.out()));
+    return DoctorOperation(op);
+  }
+
+  /// Takes the oldest remembered log line; none if there is none. The newest 1000 are remembered, if
+  /// OpenOptions::log_level asks for any. Since 0.1.
+  [[nodiscard]] std::optional<LogRecord> next_log() const {
+    pyro_log_record raw{};
+    raw.struct_size = static_cast<std::uint32_t>(sizeof raw);
+    if (pyro_log_next(context_.get(), &raw) != PYRO_OK) {
+      return std::nullopt;
+    }
+    const std::chrono::nanoseconds since_epoch(raw.time_ns);
+    return LogRecord{static_cast<LogLevel>(raw.level),
+                     std::chrono::system_clock::time_point(
+                         std::chrono::duration_cast<std::chrono::system_clock::duration>(since_epoch)),
+                     detail::text(raw.room), detail::text(raw.message)};
+  }
+
+  /// The handle of the C ABI; borrowed. Since 0.1.
+  [[nodiscard]] pyro_context* handle() const noexcept { return context_.get(); }
+
+ private:
+  struct ContextDeleter {
+    void operator()(pyro_context* context) const noexcept { pyro_close(&context); }
+  };
+  struct ResultDeleter {
+    void operator()(pyro_result* result) const noexcept { pyro_result_destroy(&result); }
+  };
+  struct EnvironmentFlags {
+    bool verify = false;
+    bool force = false;
+    bool all = false;
+  };
+
+  [[nodiscard]] EnvironmentOperation start_environment(decltype(&pyro_env_list_start) start, const std::string& name,
+                                                       const std::string& path, EnvironmentFlags flags) const {
+    pyro_env_options options{};
+    options.struct_size = static_cast<std::uint32_t>(sizeof options);
+    options.name = detail::c_string_or_null(name, "name");
+    options.path = detail::c_string_or_null(path, "path");
+    options.verify = flags.verify ? 1 : 0;
+    options.force = flags.force ? 1 : 0;
+    options.all = flags.all ? 1 : 0;
+    pyro_op* op = nullptr;
+    detail::ErrorSlot error;
+    error.check(start(context_.get(), &options, &op, error.out()));
+    return EnvironmentOperation(op);
+  }
+
+  std::unique_ptr<pyro_context, ContextDeleter> context_;
+};
+
+}  // namespace pyro
