@@ -1,0 +1,676 @@
+"""The C ABI of libpyro for ctypes. Generated from capi/pyro.h by generate.py: do not edit."""
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+_P = ctypes.POINTER
+
+PYRO_VERSION_NUMBER = 1000
+PYRO_VERSION_STRING = "0.1.0"
+PYRO_NO_TIMEOUT = -1.0
+
+
+class Status(IntEnum):
+    """What became of a call."""
+
+    #: Done.
+    OK = 0
+    #: Nothing to report within the time given; ask again.
+    AGAIN = 1
+    #: The operation has ended and its last event was handed out.
+    END = 2
+    #: Invalid use: an argument is missing, out of range or makes no sense.
+    ERROR_INVALID = 100
+    #: The handle was made before fork() and belongs to the parent process.
+    ERROR_FORKED = 101
+    #: What was named does not exist.
+    ERROR_NOT_FOUND = 200
+    #: What was to be made exists already.
+    ERROR_EXISTS = 300
+    #: It exists, but not in a state that allows this.
+    ERROR_STATE = 301
+    #: This host, or this build, cannot do it; the message says what is missing.
+    ERROR_UNSUPPORTED = 400
+    #: A limit was reached, or memory, disk, descriptors or processes ran out.
+    ERROR_LIMIT = 500
+    #: The environment (kernel, image, manifest) is broken, or could not be built.
+    ERROR_ENVIRONMENT = 600
+    #: The guest did not start; pyro_error_console() has its last words.
+    ERROR_BOOT = 700
+    #: The VM was lost before the command was started: it had no effect, running it again is safe.
+    ERROR_NOT_STARTED = 800
+    #: The VM was lost after the command was started: what it did is unknown.
+    ERROR_OUTCOME_UNKNOWN = 801
+    #: An operation (not a command: that is a result) took longer than it may.
+    ERROR_TIMEOUT = 900
+    #: pyro_op_cancel() ended the operation.
+    ERROR_CANCELLED = 901
+    #: A defect of the library.
+    ERROR_INTERNAL = 1000
+
+
+class pyro_error(ctypes.Structure):
+    """Why a call failed."""
+
+
+class Engine(IntEnum):
+    """What runs a VM."""
+
+    #: The best that this host has.
+    AUTO = 0
+    #: libpyro's own monitor on an accelerated /dev/kvm, or PYRO_ERROR_UNSUPPORTED.
+    KVM = 1
+    #: Emulation by QEMU (TCG).
+    SOFTWARE = 2
+
+
+class LogLevel(IntEnum):
+    """How much a context remembers for pyro_log_next()."""
+
+    OFF = 0
+    ERROR = 1
+    WARNING = 2
+    INFO = 3
+    DEBUG = 4
+
+
+class pyro_open_options(ctypes.Structure):
+    """Options of pyro_open()."""
+
+    struct_size: int
+    #: pyro_log_level of what is remembered.
+    log_level: int
+    #: Where state is kept.
+    home: Optional[bytes]
+    #: Folder of the helper programs pyro-vm and pyro-image.
+    libexec: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
+        ("home", ctypes.c_char_p),
+        ("libexec", ctypes.c_char_p),
+    ]
+
+
+class pyro_context(ctypes.Structure):
+    """A place to run VMs from: settings and a home folder."""
+
+
+class pyro_log_record(ctypes.Structure):
+    """One remembered log line."""
+
+    struct_size: int
+    #: pyro_log_level.
+    level: int
+    #: Nanoseconds since 1970-01-01 UTC.
+    time_ns: int
+    #: The part of the library that speaks, such as "client".
+    room: Optional[bytes]
+    message: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("level", ctypes.c_uint32),
+        ("time_ns", ctypes.c_int64),
+        ("room", ctypes.c_char_p),
+        ("message", ctypes.c_char_p),
+    ]
+
+
+class pyro_op(ctypes.Structure):
+    """Something under way."""
+
+
+class EventKind(IntEnum):
+    """pyro_event_kind."""
+
+    NONE = 0
+    #: Something took a step: stage, message, done, total.
+    PROGRESS = 1
+    #: The command runs now: vm_id.
+    STARTED = 2
+    #: Bytes from the command: data, size.
+    STDOUT = 3
+    STDERR = 4
+    #: Last event of an operation that runs a command: result.
+    EXIT = 5
+    #: Last event of an operation that failed: error.
+    ERROR = 6
+    #: Last event of an operation that runs no command: environments or doctor, by what was started.
+    DONE = 7
+
+
+class StartKind(IntEnum):
+    """How the VM that ran a command came to be."""
+
+    COLD = 0
+    TEMPLATE = 1
+    RUNNING = 2
+
+
+class pyro_result(ctypes.Structure):
+    """What a command did."""
+
+    struct_size: int
+    #: The command's exit code; 124 if timed_out; 128 + N if signal N killed it; 126 or 127 if it could not be executed
+    #: or found.
+    exit_code: int
+    #: The signal that ended the command, else 0.
+    term_signal: int
+    #: 1: timeout_seconds passed and the whole process tree was killed.
+    timed_out: int
+    #: 1: the guest ran out of memory and its kernel killed a process of the command.
+    oom_killed: int
+    #: 1: more was printed than output_limit_bytes; the rest was counted and dropped.
+    stdout_truncated: int
+    stderr_truncated: int
+    #: pyro_engine: which one ran it; never AUTO.
+    engine: int
+    #: pyro_start_kind.
+    start_kind: int
+    reserved: int
+    #: What was kept: stdout_size bytes, and a NUL behind them.
+    stdout_data: Optional[int]
+    stdout_size: int
+    stderr_data: Optional[int]
+    stderr_size: int
+    #: How much the command printed in all.
+    stdout_total_bytes: int
+    stderr_total_bytes: int
+    #: From the command's start in the guest to its end.
+    duration_ms: int
+    #: From the call to the command's start in the guest.
+    startup_ms: int
+    #: CPU time of the command's process tree; 0 if not known.
+    cpu_time_ms: int
+    #: Peak memory of the command's process tree; 0 if not known.
+    memory_peak_bytes: int
+    #: Number of the command in its task; 0 in a one-shot VM.
+    command_number: int
+    #: Id of the VM; never NULL.
+    vm_id: Optional[bytes]
+    #: Id of the task, or "" in a one-shot VM.
+    task_id: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("exit_code", ctypes.c_int32),
+        ("term_signal", ctypes.c_int32),
+        ("timed_out", ctypes.c_int32),
+        ("oom_killed", ctypes.c_int32),
+        ("stdout_truncated", ctypes.c_int32),
+        ("stderr_truncated", ctypes.c_int32),
+        ("engine", ctypes.c_uint32),
+        ("start_kind", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("stdout_data", ctypes.c_void_p),
+        ("stdout_size", ctypes.c_size_t),
+        ("stderr_data", ctypes.c_void_p),
+        ("stderr_size", ctypes.c_size_t),
+        ("stdout_total_bytes", ctypes.c_uint64),
+        ("stderr_total_bytes", ctypes.c_uint64),
+        ("duration_ms", ctypes.c_uint64),
+        ("startup_ms", ctypes.c_uint64),
+        ("cpu_time_ms", ctypes.c_uint64),
+        ("memory_peak_bytes", ctypes.c_uint64),
+        ("command_number", ctypes.c_uint64),
+        ("vm_id", ctypes.c_char_p),
+        ("task_id", ctypes.c_char_p),
+    ]
+
+
+class pyro_environment(ctypes.Structure):
+    """One environment."""
+
+    struct_size: int
+    #: 1: its files are here; 0: it is in the catalogue and will be built on first use.
+    available: int
+    name: Optional[bytes]
+    #: One line for people.
+    description: Optional[bytes]
+    #: "sha256:..." of the manifest; "" if not available.
+    digest: Optional[bytes]
+    #: Version of the guest kernel; "" if not available.
+    kernel_version: Optional[bytes]
+    #: Size on disk; 0 if not available.
+    size_bytes: int
+    #: Seconds since 1970-01-01 UTC when it was built or imported; 0 if not available.
+    created_at: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("available", ctypes.c_int32),
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("digest", ctypes.c_char_p),
+        ("kernel_version", ctypes.c_char_p),
+        ("size_bytes", ctypes.c_uint64),
+        ("created_at", ctypes.c_int64),
+    ]
+
+
+class pyro_environment_list(ctypes.Structure):
+    """What an environment operation gives."""
+
+    struct_size: int
+    reserved: int
+    items: Any
+    count: int
+    #: The same and more (packages, files, what prune freed) as one JSON object.
+    json: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("items", _P(pyro_environment)),
+        ("count", ctypes.c_size_t),
+        ("json", ctypes.c_char_p),
+    ]
+
+
+class CheckStatus(IntEnum):
+    """Outcome of one check of pyro_doctor()."""
+
+    OK = 0
+    #: Works, but not as well as it could.
+    WARNING = 1
+    #: Does not work until the remedy is applied.
+    FAILED = 2
+
+
+class pyro_check(ctypes.Structure):
+    """pyro_check."""
+
+    struct_size: int
+    #: pyro_check_status.
+    status: int
+    #: Stable id, such as "kvm" or "qemu".
+    name: Optional[bytes]
+    #: What was found.
+    message: Optional[bytes]
+    #: What to do; "" if nothing.
+    remedy: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("status", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+        ("message", ctypes.c_char_p),
+        ("remedy", ctypes.c_char_p),
+    ]
+
+
+class KvmState(IntEnum):
+    """What /dev/kvm is worth on this host."""
+
+    ABSENT = 0
+    NO_PERMISSION = 1
+    #: It opens, but guest kernels are emulated, too slow to use.
+    EMULATING = 2
+    ACCELERATED = 3
+
+
+class pyro_doctor_report(ctypes.Structure):
+    """pyro_doctor_report."""
+
+    struct_size: int
+    #: pyro_engine that engine=auto picks now; AUTO if none works.
+    engine: int
+    #: pyro_kvm_state.
+    kvm_state: int
+    #: 1: no check failed.
+    healthy: int
+    checks: Any
+    check_count: int
+    #: The same as one JSON object.
+    json: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("engine", ctypes.c_uint32),
+        ("kvm_state", ctypes.c_uint32),
+        ("healthy", ctypes.c_int32),
+        ("checks", _P(pyro_check)),
+        ("check_count", ctypes.c_size_t),
+        ("json", ctypes.c_char_p),
+    ]
+
+
+class pyro_event(ctypes.Structure):
+    """One step of an operation."""
+
+    struct_size: int
+    #: pyro_event_kind.
+    kind: int
+    data: Optional[int]
+    size: int
+    #: Stable id of the stage, such as "build", "boot".
+    stage: Optional[bytes]
+    #: The step in words.
+    message: Optional[bytes]
+    #: Steps or bytes done, and in all; total is 0 where it is not known.
+    done: int
+    total: int
+    vm_id: Optional[bytes]
+    result: Any
+    error: Any
+    environments: Any
+    doctor: Any
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("kind", ctypes.c_uint32),
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("stage", ctypes.c_char_p),
+        ("message", ctypes.c_char_p),
+        ("done", ctypes.c_uint64),
+        ("total", ctypes.c_uint64),
+        ("vm_id", ctypes.c_char_p),
+        ("result", _P(pyro_result)),
+        ("error", _P(pyro_error)),
+        ("environments", _P(pyro_environment_list)),
+        ("doctor", _P(pyro_doctor_report)),
+    ]
+
+
+class StdinMode(IntEnum):
+    """Where a command's standard input comes from."""
+
+    #: stdin_data, then end of file.
+    DATA = 0
+    #: pyro_op_write_stdin() and pyro_op_close_stdin().
+    STREAM = 1
+
+
+class pyro_run_options(ctypes.Structure):
+    """What to run, where, and within which limits."""
+
+    struct_size: int
+    #: pyro_engine.
+    engine: int
+    #: Name of the environment, such as "debian:12".
+    environment: Optional[bytes]
+    #: A shell command line, run as /bin/sh -c.
+    command: Optional[bytes]
+    #: Program and arguments, executed as they are: argc strings.
+    argv: Any
+    argc: int
+    #: "NAME=value" strings, set on top of the environment's own variables: env_count strings.
+    env: Any
+    env_count: int
+    #: Working directory in the guest.
+    cwd: Optional[bytes]
+    #: User name or number in the guest.
+    user: Optional[bytes]
+    #: Standard input with PYRO_STDIN_DATA: stdin_size bytes.
+    stdin_data: Optional[int]
+    stdin_size: int
+    #: pyro_stdin_mode.
+    stdin_mode: int
+    #: 1: run on a pseudo terminal; its output comes as stdout.
+    pty: int
+    #: Size of the terminal.
+    pty_rows: int
+    pty_columns: int
+    #: 1 to 16.
+    vcpu_count: int
+    #: Memory of the guest, 128 to 65536.
+    mem_mib: int
+    #: Scratch disk (what the command writes anywhere), 64 to 1048576.
+    disk_mib: int
+    #: 1: a network.
+    network: int
+    #: How long the command may run, from its start in the guest: 0.001 to 31536000, or PYRO_NO_TIMEOUT.
+    timeout_seconds: float
+    #: How long the VM may take to start: 0.001 to 86400.
+    boot_timeout_seconds: float
+    #: How long the VM may live in all: 0.001 to 31536000.
+    max_lifetime_seconds: float
+    #: How much of each stream a result keeps.
+    output_limit_bytes: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("engine", ctypes.c_uint32),
+        ("environment", ctypes.c_char_p),
+        ("command", ctypes.c_char_p),
+        ("argv", _P(ctypes.c_char_p)),
+        ("argc", ctypes.c_size_t),
+        ("env", _P(ctypes.c_char_p)),
+        ("env_count", ctypes.c_size_t),
+        ("cwd", ctypes.c_char_p),
+        ("user", ctypes.c_char_p),
+        ("stdin_data", ctypes.c_void_p),
+        ("stdin_size", ctypes.c_size_t),
+        ("stdin_mode", ctypes.c_uint32),
+        ("pty", ctypes.c_uint32),
+        ("pty_rows", ctypes.c_uint32),
+        ("pty_columns", ctypes.c_uint32),
+        ("vcpu_count", ctypes.c_uint32),
+        ("mem_mib", ctypes.c_uint32),
+        ("disk_mib", ctypes.c_uint32),
+        ("network", ctypes.c_uint32),
+        ("timeout_seconds", ctypes.c_double),
+        ("boot_timeout_seconds", ctypes.c_double),
+        ("max_lifetime_seconds", ctypes.c_double),
+        ("output_limit_bytes", ctypes.c_uint64),
+    ]
+
+
+class pyro_env_options(ctypes.Structure):
+    """Options of the pyro_env_* calls; which fields count is said at each."""
+
+    struct_size: int
+    #: inspect: 1: read every file and compare its digest.
+    verify: int
+    #: build: 1: build again even if it is there.
+    force: int
+    #: prune: 1: also the environments themselves, not only what none of them needs.
+    all: int
+    #: build, inspect, import, export: name of the environment.
+    name: Optional[bytes]
+    #: import: a rootfs directory or tarball, or a bundle that export wrote. export: the file to write.
+    path: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("verify", ctypes.c_uint32),
+        ("force", ctypes.c_uint32),
+        ("all", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+        ("path", ctypes.c_char_p),
+    ]
+
+
+#: Function -> (type of the result, types of the arguments). _P(T) is T *.
+PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
+    "pyro_version_number": (ctypes.c_uint32, []),
+    "pyro_version_string": (ctypes.c_char_p, []),
+    "pyro_feature": (ctypes.c_int32, [ctypes.c_char_p]),
+    "pyro_status_name": (ctypes.c_char_p, [ctypes.c_int32]),
+    "pyro_error_code": (ctypes.c_int32, [_P(pyro_error)]),
+    "pyro_error_message": (ctypes.c_char_p, [_P(pyro_error)]),
+    "pyro_error_console": (ctypes.c_char_p, [_P(pyro_error)]),
+    "pyro_error_destroy": (None, [_P(_P(pyro_error))]),
+    "pyro_open_options_init": (None, [_P(pyro_open_options), ctypes.c_size_t]),
+    "pyro_open": (ctypes.c_int32, [_P(pyro_open_options), _P(_P(pyro_context)), _P(_P(pyro_error))]),
+    "pyro_close": (None, [_P(_P(pyro_context))]),
+    "pyro_log_next": (ctypes.c_int32, [_P(pyro_context), _P(pyro_log_record)]),
+    "pyro_result_destroy": (None, [_P(_P(pyro_result))]),
+    "pyro_environment_list_destroy": (None, [_P(_P(pyro_environment_list))]),
+    "pyro_doctor_report_destroy": (None, [_P(_P(pyro_doctor_report))]),
+    "pyro_op_fd": (ctypes.c_int, [_P(pyro_op)]),
+    "pyro_op_next": (ctypes.c_int32, [_P(pyro_op), ctypes.c_int64, _P(pyro_event), _P(_P(pyro_error))]),
+    "pyro_op_write_stdin": (
+        ctypes.c_int32,
+        [_P(pyro_op), ctypes.c_void_p, ctypes.c_size_t, _P(ctypes.c_size_t), _P(_P(pyro_error))],
+    ),
+    "pyro_op_close_stdin": (ctypes.c_int32, [_P(pyro_op), _P(_P(pyro_error))]),
+    "pyro_op_signal": (ctypes.c_int32, [_P(pyro_op), ctypes.c_int32, _P(_P(pyro_error))]),
+    "pyro_op_resize": (ctypes.c_int32, [_P(pyro_op), ctypes.c_uint32, ctypes.c_uint32, _P(_P(pyro_error))]),
+    "pyro_op_cancel": (ctypes.c_int32, [_P(pyro_op), _P(_P(pyro_error))]),
+    "pyro_op_destroy": (None, [_P(_P(pyro_op))]),
+    "pyro_run_options_init": (None, [_P(pyro_run_options), ctypes.c_size_t]),
+    "pyro_run_in_vm_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_run_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_run_in_vm": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_run_options), _P(_P(pyro_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_options_init": (None, [_P(pyro_env_options), ctypes.c_size_t]),
+    "pyro_env_list": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_environment_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_list_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_build": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_environment_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_build_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_inspect": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_environment_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_inspect_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_import": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_environment_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_import_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_export": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_environment_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_export_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_prune": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_environment_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_prune_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_pull": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_environment_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_env_pull_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_env_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_doctor": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_doctor_report)), _P(_P(pyro_error))]),
+    "pyro_doctor_start": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_op)), _P(_P(pyro_error))]),
+}
+
+
+class Functions:
+    """The functions of a loaded libpyro, with their types set."""
+
+    #: Version of the library that is running, in the form of PYRO_VERSION_NUMBER.
+    pyro_version_number: Callable[[], int]
+    #: Version of the library that is running, as text such as "0.1.0".
+    pyro_version_string: Callable[[], Optional[bytes]]
+    #: Whether this build of the library has a feature: 1 yes, 0 no (also for a name it does not know).
+    pyro_feature: Callable[[Any], int]
+    #: Short lower-case name of a status, such as "not_found".
+    pyro_status_name: Callable[[int], Optional[bytes]]
+    #: The status that the failed call returned.
+    pyro_error_code: Callable[[Any], int]
+    #: What failed, on what, why, what to do next: one or two lines.
+    pyro_error_message: Callable[[Any], Optional[bytes]]
+    #: The last lines of the guest's console, or "" if the guest had no part in it.
+    pyro_error_console: Callable[[Any], Optional[bytes]]
+    #: Ends *error and sets it to NULL.
+    pyro_error_destroy: Callable[[Any], None]
+    #: Zeroes `size` bytes at `options` and sets struct_size: the INIT macro for languages without one.
+    pyro_open_options_init: Callable[[Any, int], None]
+    #: Opens a context. `options` may be NULL.
+    pyro_open: Callable[[Any, Any, Any], int]
+    #: Closes *context and sets it to NULL.
+    pyro_close: Callable[[Any], None]
+    #: Takes the oldest remembered log line.
+    pyro_log_next: Callable[[Any, Any], int]
+    #: Ends a result that a blocking call gave, and sets *result to NULL.
+    pyro_result_destroy: Callable[[Any], None]
+    #: Ends a list that a blocking call gave, and sets *list to NULL.
+    pyro_environment_list_destroy: Callable[[Any], None]
+    #: Ends a report that pyro_doctor() gave, and sets *report to NULL.
+    pyro_doctor_report_destroy: Callable[[Any], None]
+    #: A descriptor that is readable while pyro_op_next() may have something to do.
+    pyro_op_fd: Callable[[Any], int]
+    #: Takes the next event, waiting up to timeout_ms for it (0: not at all, -1: as long as it takes).
+    pyro_op_next: Callable[[Any, int, Any, Any], int]
+    #: Hands bytes to the command's standard input; never waits. *accepted says how many were taken (possibly 0: drive
+    #: pyro_op_next() and try again; pyro_op_fd() wakes when there is room).
+    pyro_op_write_stdin: Callable[[Any, Any, int, Any, Any], int]
+    #: Ends the command's standard input after what was accepted.
+    pyro_op_close_stdin: Callable[[Any, Any], int]
+    #: Sends a signal (1 to 64, Linux numbers) to the command; with a terminal, to its foreground job.
+    pyro_op_signal: Callable[[Any, int, Any], int]
+    #: Changes the size of the command's terminal (1 to 65535 each).
+    pyro_op_resize: Callable[[Any, int, int, Any], int]
+    #: Ends the operation: a one-shot VM is destroyed, a build stops.
+    pyro_op_cancel: Callable[[Any, Any], int]
+    #: Ends *op and everything it started, waiting for that (at most about two seconds), and sets it to NULL.
+    pyro_op_destroy: Callable[[Any], None]
+    #: Zeroes `size` bytes at `options` and sets struct_size.
+    pyro_run_options_init: Callable[[Any, int], None]
+    #: Starts running one command in one new VM.
+    pyro_run_in_vm_start: Callable[[Any, Any, Any, Any], int]
+    #: Runs one command in one new VM and waits for its end.
+    pyro_run_in_vm: Callable[[Any, Any, Any, Any], int]
+    #: Zeroes `size` bytes at `options` and sets struct_size.
+    pyro_env_options_init: Callable[[Any, int], None]
+    #: All environments: those that are here and those of the catalogue.
+    pyro_env_list: Callable[[Any, Any, Any, Any], int]
+    pyro_env_list_start: Callable[[Any, Any, Any, Any], int]
+    #: Builds an environment of the catalogue, unless it is there.
+    pyro_env_build: Callable[[Any, Any, Any, Any], int]
+    pyro_env_build_start: Callable[[Any, Any, Any, Any], int]
+    #: One environment with its manifest.
+    pyro_env_inspect: Callable[[Any, Any, Any, Any], int]
+    pyro_env_inspect_start: Callable[[Any, Any, Any, Any], int]
+    #: Registers an own root filesystem, or a bundle, under a name.
+    pyro_env_import: Callable[[Any, Any, Any, Any], int]
+    pyro_env_import_start: Callable[[Any, Any, Any, Any], int]
+    #: Writes an environment (kernel, initramfs, image, manifest) to one file.
+    pyro_env_export: Callable[[Any, Any, Any, Any], int]
+    pyro_env_export_start: Callable[[Any, Any, Any, Any], int]
+    #: Removes what nothing needs: left-overs of interrupted builds and files of no environment.
+    pyro_env_prune: Callable[[Any, Any, Any, Any], int]
+    pyro_env_prune_start: Callable[[Any, Any, Any, Any], int]
+    #: Fetches an environment from a registry.
+    pyro_env_pull: Callable[[Any, Any, Any, Any], int]
+    pyro_env_pull_start: Callable[[Any, Any, Any, Any], int]
+    #: Checks what this host can do and why engine=auto picks what it picks.
+    pyro_doctor: Callable[[Any, Any, Any], int]
+    pyro_doctor_start: Callable[[Any, Any, Any], int]
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        for name, (result, arguments) in PROTOTYPES.items():
+            function = getattr(library, name)
+            function.restype = result
+            function.argtypes = arguments
+            setattr(self, name, function)
