@@ -24,6 +24,8 @@ target_compile_options(pyro_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   -fvisibility=hidden -fno-strict-aliasing -fstack-protector-strong
   $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
+  # Unique symbols can neither be made local in libpyro.a nor unloaded with libpyro.so.
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
   $<$<BOOL:${PYRO_WERROR}>:-Werror>)
 target_compile_definitions(pyro_options INTERFACE FMT_HEADER_ONLY=1 _GNU_SOURCE _FILE_OFFSET_BITS=64)
 target_include_directories(pyro_options INTERFACE
