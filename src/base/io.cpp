@@ -51,8 +51,8 @@ Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
 Status write_all(int fd, ByteView bytes, const std::string& what) {
   bool is_socket = true;
   while (!bytes.empty()) {
-    const ssize_t put = is_socket ? ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL)
-                                  : ::write(fd, bytes.data(), bytes.size());
+    const ssize_t put =
+        is_socket ? ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) : ::write(fd, bytes.data(), bytes.size());
     if (put < 0) {
       if (errno == EINTR) {
         continue;

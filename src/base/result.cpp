@@ -30,7 +30,9 @@ pyro_status status_of_errno(int sys_errno) noexcept {
   }
 }
 
-std::string errno_text(int sys_errno) { return std::generic_category().message(sys_errno); }
+std::string errno_text(int sys_errno) {
+  return std::generic_category().message(sys_errno);
+}
 
 Error errno_error(int sys_errno, std::string what) {
   return Error{status_of_errno(sys_errno), fmt::format("{}: {}", what, errno_text(sys_errno)), sys_errno};

@@ -51,7 +51,9 @@ class [[nodiscard]] Result {
 
 using Status = Result<Unit>;
 
-inline Status success() { return Status(Unit{}); }
+inline Status success() {
+  return Status(Unit{});
+}
 
 /// An Error with a formatted message.
 template <typename... Args>
@@ -72,20 +74,20 @@ std::string errno_text(int sys_errno);
 }  // namespace pyro::base
 
 // Returns the error of `expression` (a Result) from the enclosing function, if it is one.
-#define PYRO_TRY(expression)                                   \
-  do {                                                         \
-    if (auto pyro_try_ = (expression); !pyro_try_.ok()) {      \
-      return std::move(pyro_try_).error();                     \
-    }                                                          \
+#define PYRO_TRY(expression)                              \
+  do {                                                    \
+    if (auto pyro_try_ = (expression); !pyro_try_.ok()) { \
+      return std::move(pyro_try_).error();                \
+    }                                                     \
   } while (false)
 
 #define PYRO_CONCAT_(a, b) a##b
 #define PYRO_CONCAT(a, b) PYRO_CONCAT_(a, b)
-#define PYRO_TRY_ASSIGN_(temporary, declaration, expression)   \
-  auto temporary = (expression);                               \
-  if (!temporary.ok()) {                                       \
-    return std::move(temporary).error();                       \
-  }                                                            \
+#define PYRO_TRY_ASSIGN_(temporary, declaration, expression) \
+  auto temporary = (expression);                             \
+  if (!temporary.ok()) {                                     \
+    return std::move(temporary).error();                     \
+  }                                                          \
   declaration = std::move(temporary).value()
 
 // PYRO_TRY_ASSIGN(auto fd, open_it()): the value of a Result, or return its error.

@@ -38,10 +38,10 @@ enum class FrameType : std::uint8_t {
   failed = 4,       // the link cannot go on: why
   ping = 5,
   pong = 6,
-  power_off = 7,   // supervisor → agent
-  guest_reset = 8, // agent → supervisor: a command asked the guest to reboot or power off
-  configure = 16,  // client → supervisor: first frame, with descriptors
-  progress = 17,   // supervisor → client
+  power_off = 7,    // supervisor → agent
+  guest_reset = 8,  // agent → supervisor: a command asked the guest to reboot or power off
+  configure = 16,   // client → supervisor: first frame, with descriptors
+  progress = 17,    // supervisor → client
   status_request = 18,
   status = 19,
   // One command (its stream).

@@ -64,9 +64,8 @@ Result<Hello> Hello::decode(ByteView payload) {
 Result<std::uint16_t> choose_version(const Hello& peer) {
   const std::uint16_t highest = std::min(peer.version_max, kVersionMax);
   if (highest < peer.version_min || highest < kVersionMin) {
-    return base::make_error(PYRO_ERROR_UNSUPPORTED,
-                            "the peer speaks protocol versions {} to {}, this build {} to {}", peer.version_min,
-                            peer.version_max, kVersionMin, kVersionMax);
+    return base::make_error(PYRO_ERROR_UNSUPPORTED, "the peer speaks protocol versions {} to {}, this build {} to {}",
+                            peer.version_min, peer.version_max, kVersionMin, kVersionMax);
   }
   return highest;
 }

@@ -149,14 +149,14 @@ enum class EngineKind : std::uint8_t { kvm = 1, software = 2 };
 
 /// The descriptors that travel with Configure, in this order.
 enum class ConfigureFd : std::uint8_t {
-  client = 0,   // pidfd of the client: the VM ends with it
-  kernel,       // guest kernel
-  initramfs,    // guest modules
-  agent,        // the agent's program file
-  root,         // EROFS root image
-  scratch,      // pristine ext4 image
-  delta,        // empty unnamed file for what the guest writes
-  engine,       // the engine's program file (O_PATH), for engine software
+  client = 0,  // pidfd of the client: the VM ends with it
+  kernel,      // guest kernel
+  initramfs,   // guest modules
+  agent,       // the agent's program file
+  root,        // EROFS root image
+  scratch,     // pristine ext4 image
+  delta,       // empty unnamed file for what the guest writes
+  engine,      // the engine's program file (O_PATH), for engine software
   count
 };
 
@@ -195,7 +195,9 @@ base::Bytes message_frame(FrameType type, std::uint32_t stream, const Message& m
 }
 
 /// A frame without payload (ping, pong, kill, power_off, started, status_request).
-inline base::Bytes bare_frame(FrameType type, std::uint32_t stream = 0) { return encode_frame(type, stream, 0, {}); }
+inline base::Bytes bare_frame(FrameType type, std::uint32_t stream = 0) {
+  return encode_frame(type, stream, 0, {});
+}
 
 /// A credit frame for one channel.
 base::Bytes credit_frame(std::uint32_t stream, Channel channel, std::uint32_t bytes);

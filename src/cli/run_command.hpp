@@ -1,0 +1,13 @@
+// pyro run
+#pragma once
+
+#include "cli/command_line.hpp"
+#include "cli/signals.hpp"
+
+namespace pyro::cli {
+
+/// Runs the command and passes its streams through. Gives the program's exit code; throws Error if
+/// pyro itself failed, or if signals.fatal() made it stop.
+int run_command(const RunArguments& arguments, Signals& signals);
+
+}  // namespace pyro::cli

@@ -1,0 +1,43 @@
+// Drives an operation without output of its own (environments, doctor) to its end.
+#pragma once
+
+#include "cli/progress.hpp"
+#include "cli/signals.hpp"
+
+#include <pyro/pyro.hpp>
+
+#include <poll.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+
+namespace pyro::cli {
+
+/// Gives the operation's value. INT, QUIT, TERM and HUP cancel it: then Error cancelled is thrown, and
+/// signals.fatal() says which it was.
+template <typename Op>
+typename Op::value_type wait_for(Op operation, Signals& signals, ProgressDisplay& progress) {
+  while (!operation.ended()) {
+    while (const Event* event = operation.next(std::chrono::milliseconds(0))) {
+      if (event->kind == EventKind::progress) {
+        progress.show(*event);
+      }
+    }
+    if (operation.ended()) {
+      break;
+    }
+    std::array<pollfd, 2> entries{{{operation.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}}};
+    ::poll(entries.data(), entries.size(), -1);
+    while (const auto number = signals.take()) {
+      if (*number != SIGWINCH && *number != SIGCONT) {
+        signals.set_fatal(*number);
+        operation.cancel();
+      }
+    }
+  }
+  progress.clear();
+  return operation.result();
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,198 @@
+#include "guest/agent.hpp"
+
+#include "base/build_id.hpp"
+#include "base/clock.hpp"
+#include "guest/console.hpp"
+#include "guest/devices.hpp"
+#include "guest/personalise.hpp"
+
+#include <cerrno>
+
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace pyro::guest {
+
+using base::Status;
+
+namespace {
+
+// A host that asks on and on and does not read the answers is broken.
+constexpr std::size_t kMaxPendingBytes = 4 * 1024 * 1024;
+// Processes end within milliseconds of SIGKILL, unless a broken device holds them.
+constexpr std::int64_t kEndDeadlineMs = 2000;
+constexpr useconds_t kEndPollUs = 1000;
+constexpr useconds_t kReconnectPollUs = 1000;
+
+}  // namespace
+
+Status Agent::serve() {
+  wire::Hello hello;
+  hello.build_id = base::build_id();
+  link_.send_control(wire::message_frame(wire::FrameType::hello, 0, hello));
+
+  Status received = base::success();
+  Watch port(loop_, link_.fd(), [&](std::uint32_t events) {
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+      received = receive();
+    }
+  });
+  while (true) {
+    for (const auto& [stream, command] : commands_) {
+      command->update();
+    }
+    PYRO_TRY(link_.flush());
+    drop_finished();
+    if (inner_ended_) {
+      PYRO_TRY(renew_inner_namespace());
+      continue;
+    }
+    if (power_off_) {
+      return base::success();
+    }
+    if (link_.pending_bytes() > kMaxPendingBytes) {
+      return base::make_error(PYRO_ERROR_INTERNAL, "the supervisor does not read what it asks for");
+    }
+    port.want(link_.pending_bytes() > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    loop_.run_once(-1);
+    PYRO_TRY(std::move(received));
+    received = base::success();
+  }
+}
+
+Status Agent::receive() {
+  PYRO_TRY_ASSIGN(const bool connected, link_.receive());
+  if (!connected) {
+    if (rules_.personalised()) {
+      // The supervisor is gone, and the machine with it in a moment.
+      power_off_ = true;
+    }
+    // A parked guest waits for its next supervisor.
+    while (!power_off_ && !host_is_connected(link_.fd())) {
+      ::usleep(kReconnectPollUs);
+    }
+    return base::success();
+  }
+  while (!power_off_) {
+    PYRO_TRY_ASSIGN(auto frame, link_.next());
+    if (!frame) {
+      break;
+    }
+    PYRO_TRY(on_frame(*frame));
+  }
+  return base::success();
+}
+
+Status Agent::on_frame(wire::Frame& frame) {
+  const auto command = commands_.find(frame.stream);
+  const bool known = frame.stream != 0 && command != commands_.end();
+  PYRO_TRY(rules_.accept(frame, known));
+  switch (frame.type) {
+    case wire::FrameType::ping:
+      link_.send_control(wire::bare_frame(wire::FrameType::pong));
+      return base::success();
+    case wire::FrameType::power_off:
+      power_off_ = true;
+      return base::success();
+    case wire::FrameType::personalise:
+      return on_personalise(frame);
+    case wire::FrameType::exec:
+      return on_exec(frame);
+    default:
+      // A command that has just ended may still be written to.
+      return known ? command->second->on_frame(frame) : base::success();
+  }
+}
+
+Status Agent::on_personalise(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const wire::Personalise message, wire::Personalise::decode(frame.payload));
+  PYRO_TRY(personalise(message, machine_));
+  PYRO_TRY(make_inner_namespace());
+  wire::Ready ready;
+  ready.uptime_ms = static_cast<std::uint64_t>(base::clock_ns(CLOCK_BOOTTIME) / 1'000'000);
+  link_.send_control(wire::message_frame(wire::FrameType::ready, 0, ready));
+  return base::success();
+}
+
+Status Agent::on_exec(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const wire::Exec exec, wire::Exec::decode(frame.payload));
+  if (commands_.size() >= kMaxCommands) {
+    refuse(frame.stream, fmt::format("{} commands run in this guest already; wait for one to end", kMaxCommands));
+    return base::success();
+  }
+  auto command = Command::start(loop_, link_, frame.stream, next_command_++, exec, *inner_);
+  if (!command.ok()) {
+    refuse(frame.stream, command.error().message);
+    return base::success();
+  }
+  commands_.emplace(frame.stream, std::move(command).value());
+  return base::success();
+}
+
+void Agent::refuse(std::uint32_t stream, std::string message) {
+  for (const auto channel : {wire::Channel::out, wire::Channel::err}) {
+    link_.send_data(wire::data_frame(stream, channel, {}, true));
+  }
+  wire::Exit exit;
+  exit.failure = wire::ExecFailure::other;
+  exit.exit_code = static_cast<int>(exit.failure);
+  exit.message = std::move(message);
+  link_.send_data(wire::message_frame(wire::FrameType::exit, stream, exit));
+}
+
+Status Agent::make_inner_namespace() {
+  PYRO_TRY_ASSIGN(InnerNamespace inner, InnerNamespace::create(machine_.cgroups));
+  inner_ = std::make_unique<InnerNamespace>(std::move(inner));
+  inner_watch_ = std::make_unique<Watch>(loop_, inner_->pidfd(), [this](std::uint32_t) { inner_ended_ = true; });
+  inner_watch_->want(EPOLLIN);
+  return base::success();
+}
+
+// The init ends last: the kernel holds it until all commands are reaped, so their exits come first.
+Status Agent::renew_inner_namespace() {
+  wire::GuestReset reset;
+  reset.kind = inner_->reap();
+  link_.send_control(wire::message_frame(wire::FrameType::guest_reset, 0, reset));
+  inner_watch_.reset();
+  inner_ended_ = false;
+  tidy_cgroups();
+  return make_inner_namespace();
+}
+
+void Agent::drop_finished() {
+  bool any = false;
+  for (auto command = commands_.begin(); command != commands_.end();) {
+    if (!command->second->finished()) {
+      ++command;
+      continue;
+    }
+    leftover_cgroups_.push_back(command->second->cgroup_name());
+    command = commands_.erase(command);
+    any = true;
+  }
+  if (any) {
+    tidy_cgroups();
+  }
+}
+
+void Agent::tidy_cgroups() {
+  std::erase_if(leftover_cgroups_, [](const std::string& name) { return remove_command_cgroup(name); });
+}
+
+void Agent::shut_down() {
+  if (inner_) {
+    inner_->kill();
+  }
+  const std::int64_t deadline_ms = base::monotonic_ms() + kEndDeadlineMs;
+  while (::waitpid(-1, nullptr, WNOHANG) >= 0 && base::monotonic_ms() < deadline_ms) {
+    ::usleep(kEndPollUs);
+  }
+  (void)link_.flush();
+  ::umount2(kRootPath, 0);
+  ::umount2(kScratchPath, 0);
+  ::sync();
+}
+
+}  // namespace pyro::guest

@@ -1,0 +1,34 @@
+// The namespaces that commands live in (pid, mount, cgroup, IPC, host name), held by an init of their own.
+// That init reaps what commands leave behind; when it ends, by reboot(2) or otherwise, the kernel ends
+// everything in there, and the agent makes a new one.
+// Thread rule: one thread.
+#pragma once
+
+#include "guest/cgroups.hpp"
+#include "guest/processes.hpp"
+#include "wire/messages.hpp"
+
+namespace pyro::guest {
+
+class InnerNamespace {
+ public:
+  /// Needs the overlay root (personalise).
+  static base::Result<InnerNamespace> create(const CgroupTree& cgroups);
+
+  /// Readable once it has ended.
+  [[nodiscard]] int pidfd() const noexcept { return init_.pidfd.get(); }
+  /// Call when it has ended: reaps it and tells which call of a command ended it.
+  [[nodiscard]] wire::GuestResetKind reap();
+  /// Ends everything in it.
+  void kill() const noexcept;
+  /// fork_into() below its init, but as a child of the agent's. The child has yet to enter() the rest.
+  [[nodiscard]] base::Result<Child> fork_command(int cgroup) const;
+  /// For the child of fork_command().
+  [[nodiscard]] base::Status enter() const;
+
+ private:
+  Child init_;
+  base::Fd own_pid_namespace_;
+};
+
+}  // namespace pyro::guest

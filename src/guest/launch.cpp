@@ -1,0 +1,201 @@
+#include "guest/launch.hpp"
+
+#include "base/io.hpp"
+#include "guest/boot.hpp"
+#include "guest/exec_plan.hpp"
+#include "guest/files.hpp"
+#include "guest/pty.hpp"
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace pyro::guest {
+
+using base::Result;
+using base::Status;
+using wire::ExecFailure;
+
+namespace {
+
+// A report is one atomic write: failure, then the message.
+constexpr std::size_t kMaxReportBytes = PIPE_BUF;
+// Accounts of a guest are few; a file beyond this is not a passwd.
+constexpr std::size_t kMaxAccountsBytes = 1024 * 1024;
+constexpr rlim_t kOpenFilesSoft = 1024;
+constexpr rlim_t kOpenFilesHard = 1024 * 1024;
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t kMaxShown = 200;
+  std::string out(text.substr(0, kMaxShown));
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      c = '?';
+    }
+  }
+  return out;
+}
+
+[[noreturn]] void give_up(ExecFailure failure, std::string_view message) {
+  std::string report(1, static_cast<char>(failure));
+  report += message.substr(0, kMaxReportBytes - 1);
+  [[maybe_unused]] const ssize_t put = ::write(kReportFd, report.data(), report.size());
+  ::_exit(static_cast<int>(failure));
+}
+
+void require(const Status& status) {
+  if (!status.ok()) {
+    give_up(ExecFailure::other, status.error().message);
+  }
+}
+
+void require(bool done, const char* what) {
+  if (!done) {
+    give_up(ExecFailure::other, base::errno_error(errno, what).message);
+  }
+}
+
+// Standard streams in place, the report next to them, and nothing else of the agent's.
+void place_descriptors(int in, int out, int err) {
+  require(::dup2(in, 0) == 0 && ::dup2(out, 1) == 1 && ::dup2(err, 2) == 2, "cannot set up the standard streams");
+  require(::close_range(kReportFd + 1, ~0U, 0) == 0, "cannot close the agent's descriptors");
+}
+
+void reset_process_state() {
+  // SIGPIPE is the only signal that the agent ignores.
+  ::signal(SIGPIPE, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::umask(022);
+  const rlimit files{kOpenFilesSoft, kOpenFilesHard};
+  const rlimit core{0, RLIM_INFINITY};
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  ::setrlimit(RLIMIT_CORE, &core);
+}
+
+Account become(const wire::Exec& exec) {
+  const base::Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  auto account = resolve_account(exec.user, read_file_in(root.get(), "etc/passwd", kMaxAccountsBytes),
+                                 read_file_in(root.get(), "etc/group", kMaxAccountsBytes));
+  if (!account.ok()) {
+    give_up(ExecFailure::other, account.error().message);
+  }
+  if (exec.pty) {
+    ::fchown(0, account->uid, static_cast<gid_t>(-1));
+  }
+  require(::setgroups(account->groups.size(), account->groups.data()) == 0 && ::setgid(account->gid) == 0 &&
+              ::setuid(account->uid) == 0,
+          "cannot become the user");
+  return std::move(account).value();
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  out.reserve(texts.size() + 1);
+  for (auto& text : texts) {
+    out.push_back(text.data());
+  }
+  out.push_back(nullptr);
+  return out;
+}
+
+// Returns only if `file` could not be executed; errno says why.
+void execute(std::string& file, std::vector<std::string>& argv, std::vector<char*>& environment) {
+  auto arguments = pointers(argv);
+  ::execve(file.c_str(), arguments.data(), environment.data());
+  if (errno == ENOEXEC) {
+    // A script without "#!": for the shell, as execvp(3) has it.
+    std::string shell = "/bin/sh";
+    arguments[0] = file.data();
+    arguments.insert(arguments.begin(), shell.data());
+    ::execve(shell.c_str(), arguments.data(), environment.data());
+    errno = ENOEXEC;
+  }
+}
+
+[[noreturn]] void execute_command(wire::Exec& exec, const Account& account) {
+  auto environment = command_environment(exec, account);
+  auto environment_pointers = pointers(environment);
+  int why = ENOENT;
+  for (auto& file : exec_candidates(exec.argv[0], environment_value(environment, "PATH"))) {
+    execute(file, exec.argv, environment_pointers);
+    // A program that was found but may not be run says more than one that is not in the next directory.
+    if (why == ENOENT || errno == EACCES || !search_goes_on(errno)) {
+      why = errno;
+    }
+    if (!search_goes_on(errno)) {
+      break;
+    }
+  }
+  const ExecFailure failure = exec_failure(why);
+  std::string reason = base::errno_text(why);
+  if (failure == ExecFailure::not_found) {
+    const bool exists = exec.argv[0].find('/') != std::string::npos && ::access(exec.argv[0].c_str(), F_OK) == 0;
+    reason = exists ? "the interpreter that it names does not exist" : "not found";
+  }
+  give_up(failure, fmt::format("cannot run \"{}\": {}", printable(exec.argv[0]), reason));
+}
+
+[[noreturn]] void run_child(wire::Exec exec, const Stdio& stdio, int report, const InnerNamespace& inner) {
+  ::dup3(report, kReportFd, O_CLOEXEC);
+  // While /proc is still the agent's.
+  (void)write_file("/proc/self/oom_score_adj", "0");
+  require(inner.enter());
+  ::setsid();
+  if (exec.pty) {
+    auto terminal = adopt_terminal(stdio.terminal.get());
+    if (!terminal.ok()) {
+      give_up(ExecFailure::other, terminal.error().message);
+    }
+    place_descriptors(terminal->get(), terminal->get(), terminal->get());
+    (void)terminal->release();
+  } else {
+    place_descriptors(stdio.in.get(), stdio.out.get(), stdio.err.get());
+  }
+  reset_process_state();
+  const Account account = become(exec);
+  if (::chdir(exec.cwd.empty() ? "/workspace" : exec.cwd.c_str()) != 0) {
+    give_up(ExecFailure::other, fmt::format("cannot enter the working directory \"{}\": {}", printable(exec.cwd),
+                                            base::errno_text(errno)));
+  }
+  execute_command(exec, account);
+}
+
+}  // namespace
+
+Result<Launched> launch(const wire::Exec& exec, const Stdio& stdio, const CommandCgroup& cgroup,
+                        const InnerNamespace& inner) {
+  PYRO_TRY_ASSIGN(base::FdPair report, base::make_pipe());
+  PYRO_TRY(base::set_nonblocking(report.first.get()));
+  Launched launched;
+  PYRO_TRY_ASSIGN(launched.child, inner.fork_command(cgroup.fd()));
+  if (launched.child.is_me()) {
+    run_child(exec, stdio, report.second.get(), inner);
+  }
+  launched.report = std::move(report.first);
+  return launched;
+}
+
+std::optional<LaunchFailure> read_report(int report) {
+  std::array<char, kMaxReportBytes> buffer;
+  const ssize_t got = ::read(report, buffer.data(), buffer.size());
+  if (got < 0) {
+    return std::nullopt;
+  }
+  LaunchFailure result;
+  if (got > 0) {
+    result.failure = static_cast<ExecFailure>(buffer[0]);
+    result.message.assign(buffer.data() + 1, static_cast<std::size_t>(got) - 1);
+  }
+  return result;
+}
+
+}  // namespace pyro::guest

@@ -1,0 +1,38 @@
+// From an exec message to a running program. What depends on the guest's files (user, directory, program)
+// happens in the child, inside the commands' namespaces: there it can neither mislead nor block the agent.
+// Thread rule: one thread.
+#pragma once
+
+#include "guest/cgroups.hpp"
+#include "guest/inner_namespace.hpp"
+#include "wire/messages.hpp"
+
+namespace pyro::guest {
+
+/// The child's ends. With a terminal, all three are that one.
+struct Stdio {
+  base::Fd in;
+  base::Fd out;
+  base::Fd err;
+  base::Fd terminal;
+};
+
+struct Launched {
+  Child child;
+  /// End of file: the program runs. Before that, at most one report of why it does not.
+  base::Fd report;
+};
+
+struct LaunchFailure {
+  wire::ExecFailure failure = wire::ExecFailure::none;
+  std::string message;
+};
+
+/// Starts the child. An error means that there is none, for want of processes or memory.
+base::Result<Launched> launch(const wire::Exec& exec, const Stdio& stdio, const CommandCgroup& cgroup,
+                              const InnerNamespace& inner);
+
+/// Reads the report without blocking: nothing if it is not there yet, failure `none` if the program runs.
+std::optional<LaunchFailure> read_report(int report);
+
+}  // namespace pyro::guest

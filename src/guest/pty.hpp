@@ -1,0 +1,29 @@
+// Pseudo terminals of commands.
+// Thread rule: functions without state.
+#pragma once
+
+#include "base/fd.hpp"
+
+#include <cstdint>
+
+namespace pyro::guest {
+
+struct Pty {
+  /// Non-blocking.
+  base::Fd master;
+  base::Fd terminal;
+};
+
+/// A new pair from the commands' devpts.
+base::Result<Pty> open_pty(std::uint16_t rows, std::uint16_t columns);
+void resize_pty(int master, std::uint16_t rows, std::uint16_t columns);
+/// What to write to the master so that the reader sees the end of its input; empty if the terminal is in a
+/// mode that has none.
+std::string_view end_of_input(int master, bool at_line_start);
+
+/// In the command's process, inside its namespaces: makes `terminal` the controlling terminal of a new
+/// session, owned by `uid`. Gives the descriptor to use: the same terminal, opened by its name there if
+/// it has one, so that ttyname(3) finds it.
+base::Result<base::Fd> adopt_terminal(int terminal);
+
+}  // namespace pyro::guest
