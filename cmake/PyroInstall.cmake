@@ -11,20 +11,22 @@ set(PYRO_PRIVATE_LIBS_LIST "stdc++;m;pthread;dl")
 install(FILES "${PROJECT_SOURCE_DIR}/capi/pyro.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/pyro")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/pyro" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
   FILES_MATCHING PATTERN "*.hpp")
-foreach(target pyro_shared pyro_cli pyro_vm pyro-image pyro-agent)
-  if(NOT TARGET ${target})
-    return()
-  endif()
-endforeach()
 install(TARGETS pyro_shared LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(FILES "${PYRO_LIB_DIR}/libpyro.a" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS pyro_static ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+# CMake's own --strip leaves archives alone, but nine tenths of this one are debugging information.
+install(CODE "
+  if(CMAKE_INSTALL_DO_STRIP)
+    file(GLOB archive \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/libpyro.a\")
+    execute_process(COMMAND \"${CMAKE_STRIP}\" --strip-debug \${archive} COMMAND_ERROR_IS_FATAL ANY)
+  endif()")
 install(TARGETS pyro_vm pyro-image pyro-agent RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/pyro")
 # bin/pyro finds the library beside it, wherever the tree is.
 file(RELATIVE_PATH bin_to_lib "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_FULL_LIBDIR}")
-set_target_properties(pyro_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
-install(TARGETS pyro_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+set_target_properties(pyro_program PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
+install(TARGETS pyro_program RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 
 file(RELATIVE_PATH PYRO_PC_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" PYRO_PC_PREFIX "${PYRO_PC_PREFIX}")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/pyro.pc.in" "${PROJECT_BINARY_DIR}/pyro.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/pyro.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 

@@ -42,18 +42,17 @@ asio::awaitable<void> run_both() {
 }  // namespace
 
 int main() {
-  int exit_code = 0;
-  asio::io_context io;
-  asio::co_spawn(io, run_both(), [&exit_code](std::exception_ptr failure) {
-    try {
+  try {
+    asio::io_context io;
+    asio::co_spawn(io, run_both(), [](const std::exception_ptr& failure) {
       if (failure) {
-        std::rethrow_exception(failure);
+        std::rethrow_exception(failure);  // out of io.run()
       }
-    } catch (const std::exception& error) {  // pyro::Error among them
-      std::cerr << error.what() << '\n';
-      exit_code = 1;
-    }
-  });
-  io.run();
-  return exit_code;
+    });
+    io.run();
+    return 0;
+  } catch (const std::exception& error) {  // pyro::Error among them
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
 }

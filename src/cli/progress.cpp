@@ -13,8 +13,8 @@ namespace pyro::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kRedrawInterval{100};
-// Without a terminal the lines end up in logs: one per step, and of a step that counts one a second.
-constexpr std::chrono::seconds kLineInterval{1};
+// Without a terminal the lines end up in logs: one per stage, and of a long stage one now and then.
+constexpr std::chrono::seconds kLineInterval{5};
 constexpr std::size_t kBarWidth = 24;
 constexpr std::uint32_t kDefaultColumns = 80;
 

@@ -1,4 +1,4 @@
-// Progress on stderr: one live line on a terminal, a line per step elsewhere, nothing with -q.
+// Progress on stderr: one live line on a terminal, a few plain lines elsewhere, nothing with -q.
 #pragma once
 
 #include <pyro/pyro.hpp>

@@ -47,7 +47,8 @@ const char* check_status_name(pyro_check_status status) noexcept {
 
 Check check_kvm(const KvmProbe& kvm) {
   const auto status = kvm.state == PYRO_KVM_ACCELERATED ? PYRO_CHECK_OK : PYRO_CHECK_WARNING;
-  return Check{"kvm", status, kvm.detail, kvm_remedy(kvm.state)};
+  return Check{"kvm", status, kvm.detail,
+               kvm.measured ? kvm_remedy(kvm.state) : "See the check helpers; measure again with pyro doctor"};
 }
 
 Check check_engine(const Settings& settings, const KvmProbe& kvm, pyro_engine& picked) {

@@ -16,6 +16,8 @@ struct KvmProbe {
   pyro_kvm_state state = PYRO_KVM_ABSENT;
   /// What was found, in words.
   std::string detail;
+  /// False if measuring failed; then the state is the cautious guess.
+  bool measured = true;
 };
 
 struct EngineChoice {

@@ -153,7 +153,7 @@ KvmProbe ProbeRun::conclude() {
       failure_ += " and " + process_->describe_end();
     }
   }
-  return KvmProbe{PYRO_KVM_EMULATING, "/dev/kvm is there but could not be measured: " + failure_};
+  return KvmProbe{PYRO_KVM_EMULATING, "/dev/kvm is there but could not be measured: " + failure_, false};
 }
 
 }  // namespace pyro::client

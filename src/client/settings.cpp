@@ -6,10 +6,6 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-#ifndef PYRO_INSTALLED_LIBEXEC
-#define PYRO_INSTALLED_LIBEXEC "/usr/local/libexec/pyro"
-#endif
-
 namespace pyro::client {
 
 namespace {

@@ -20,7 +20,6 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 
 base::Result<std::unique_ptr<VmLink>> VmLink::start(const std::string& program, const Poller& poller) {
   PYRO_TRY_ASSIGN(base::FdPair sockets, base::make_socket_pair());
-  PYRO_TRY(base::set_nonblocking(sockets.first.get()));
   jail::SpawnOptions options;
   options.program = program;
   options.argv = {"pyro-vm"};

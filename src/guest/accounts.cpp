@@ -43,8 +43,7 @@ struct PasswdEntry {
 };
 
 // name:password:uid:gid:comment:home:shell
-std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view name,
-                                     std::optional<std::uint32_t> uid) {
+std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view name, std::optional<std::uint32_t> uid) {
   for (const auto line : split(passwd, '\n')) {
     const auto fields = split(line, ':');
     if (fields.size() != 7 || fields[0].empty()) {

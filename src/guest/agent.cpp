@@ -2,11 +2,8 @@
 
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
-#include "guest/console.hpp"
 #include "guest/devices.hpp"
 #include "guest/personalise.hpp"
-
-#include <cerrno>
 
 #include <sys/epoll.h>
 #include <sys/mount.h>
@@ -40,11 +37,18 @@ Status Agent::serve() {
     }
   });
   while (true) {
+    int timeout_ms = -1;
     for (const auto& [stream, command] : commands_) {
       command->update();
+      timeout_ms = command->resting() ? 1 : timeout_ms;
     }
+    const bool was_full = link_.full();
     PYRO_TRY(link_.flush());
     drop_finished();
+    if (was_full && !link_.full()) {
+      // Outputs that were held back for this may go on.
+      continue;
+    }
     if (inner_ended_) {
       PYRO_TRY(renew_inner_namespace());
       continue;
@@ -55,8 +59,12 @@ Status Agent::serve() {
     if (link_.pending_bytes() > kMaxPendingBytes) {
       return base::make_error(PYRO_ERROR_INTERNAL, "the supervisor does not read what it asks for");
     }
-    port.want(link_.pending_bytes() > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
-    loop_.run_once(-1);
+    if (held_exec_) {
+      port.want(link_.pending_bytes() > 0 ? std::uint32_t{EPOLLOUT} : 0);
+    } else {
+      port.want(link_.pending_bytes() > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    }
+    loop_.run_once(timeout_ms);
     PYRO_TRY(std::move(received));
     received = base::success();
   }
@@ -75,7 +83,11 @@ Status Agent::receive() {
     }
     return base::success();
   }
-  while (!power_off_) {
+  return handle_frames();
+}
+
+Status Agent::handle_frames() {
+  while (!power_off_ && !held_exec_) {
     PYRO_TRY_ASSIGN(auto frame, link_.next());
     if (!frame) {
       break;
@@ -116,13 +128,17 @@ Status Agent::on_personalise(const wire::Frame& frame) {
   return base::success();
 }
 
-Status Agent::on_exec(const wire::Frame& frame) {
+Status Agent::on_exec(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const wire::Exec exec, wire::Exec::decode(frame.payload));
   if (commands_.size() >= kMaxCommands) {
     refuse(frame.stream, fmt::format("{} commands run in this guest already; wait for one to end", kMaxCommands));
     return base::success();
   }
   auto command = Command::start(loop_, link_, frame.stream, next_command_++, exec, *inner_);
+  if (!command.ok() && command.error().code == PYRO_ERROR_STATE) {
+    held_exec_ = std::move(frame);
+    return base::success();
+  }
   if (!command.ok()) {
     refuse(frame.stream, command.error().message);
     return base::success();
@@ -158,7 +174,11 @@ Status Agent::renew_inner_namespace() {
   inner_watch_.reset();
   inner_ended_ = false;
   tidy_cgroups();
-  return make_inner_namespace();
+  PYRO_TRY(make_inner_namespace());
+  if (auto exec = std::exchange(held_exec_, std::nullopt)) {
+    PYRO_TRY(on_frame(*exec));
+  }
+  return handle_frames();
 }
 
 void Agent::drop_finished() {

@@ -28,9 +28,10 @@ class Agent {
 
  private:
   base::Status receive();
+  base::Status handle_frames();
   base::Status on_frame(wire::Frame& frame);
   base::Status on_personalise(const wire::Frame& frame);
-  base::Status on_exec(const wire::Frame& frame);
+  base::Status on_exec(wire::Frame& frame);
   void refuse(std::uint32_t stream, std::string message);
   base::Status make_inner_namespace();
   base::Status renew_inner_namespace();
@@ -47,6 +48,8 @@ class Agent {
   /// Cgroups of commands that have ended, where something still runs.
   std::vector<std::string> leftover_cgroups_;
   std::uint64_t next_command_ = 1;
+  /// An exec that came while the namespace was ending. Until there is a new one no frame is handled.
+  std::optional<wire::Frame> held_exec_;
   bool inner_ended_ = false;
   bool power_off_ = false;
 };

@@ -35,9 +35,9 @@ Status mount_kernel_filesystems() {
   for (const char* path : {"/proc", "/sys", "/dev", kLowerPath, kScratchPath, kRootPath, kPtsPath}) {
     ::mkdir(path, 0755);
   }
-  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  PYRO_TRY(mount_on("proc", "/proc", "proc", kFlags));
-  PYRO_TRY(mount_on("sysfs", "/sys", "sysfs", kFlags));
+  constexpr unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  PYRO_TRY(mount_on("proc", "/proc", "proc", flags));
+  PYRO_TRY(mount_on("sysfs", "/sys", "sysfs", flags));
   auto dev = mount_on("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC);
   // The kernel may have mounted it before us.
   if (!dev.ok() && dev.error().sys_errno != EBUSY) {

@@ -89,7 +89,8 @@ base::Result<CgroupTree> prepare_cgroups() {
   PYRO_TRY(write_file("/cgroup/cgroup.subtree_control", "+memory +pids"));
   PYRO_TRY(make_directory(kCommands));
   const std::string meminfo = read_file_at(AT_FDCWD, "/proc/meminfo");
-  const GuestLimits limits = guest_limits(keyed_number(meminfo, "MemTotal") * 1024);
+  const GuestLimits limits =
+      guest_limits(keyed_number(meminfo, "MemTotal") * 1024, keyed_number(meminfo, "MemAvailable") * 1024);
   PYRO_TRY(write_file("/cgroup/commands/memory.max", std::to_string(limits.memory_bytes)));
   PYRO_TRY(write_file("/cgroup/commands/pids.max", std::to_string(limits.tasks)));
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -20,17 +21,21 @@ using base::Status;
 
 namespace {
 
-// Pipes are not read while this much waits for the port: what the host does not take stays in the pipes,
-// which are charged to the commands, and the agent's memory stays small with any number of them.
-constexpr std::size_t kMaxQueuedBytes = 256 * 1024;
+// A pipe holds what a stream may have under way, so that a command writes on while the link is busy.
+constexpr int kPipeBytes = static_cast<int>(wire::kWindowBytes);
+// The agent runs before any command, so it would wake for every single write of one that writes much, and
+// a frame costs the host as much for 1 byte as for 32 KiB. After a small piece it lets the pipe fill for a
+// moment; a first or a late piece never waits.
+constexpr std::size_t kSmallPieceBytes = 16 * 1024;
+constexpr std::int64_t kRestNs = 1'000'000;
+
 // What a terminal can hold when its session has ended; the kernel's own buffers are smaller.
 constexpr std::size_t kMaxTerminalLeftBytes = 256 * 1024;
 
 }  // namespace
 
-Result<std::unique_ptr<Command>> Command::start(EventLoop& loop, Link& link, std::uint32_t stream,
-                                                std::uint64_t number, const wire::Exec& exec,
-                                                const InnerNamespace& inner) {
+Result<std::unique_ptr<Command>> Command::start(EventLoop& loop, Link& link, std::uint32_t stream, std::uint64_t number,
+                                                const wire::Exec& exec, const InnerNamespace& inner) {
   PYRO_TRY_ASSIGN(CommandCgroup cgroup, CommandCgroup::create(number));
   std::unique_ptr<Command> command(new Command(loop, link, stream, std::move(cgroup), exec.pty));
   auto launched = [&]() -> Result<Launched> {
@@ -68,6 +73,8 @@ Result<Stdio> Command::make_streams(const wire::Exec& exec) {
   stdio.err = std::move(err.second);
   for (const int fd : {input_fd_.get(), outputs_[0].fd.get(), outputs_[1].fd.get()}) {
     PYRO_TRY(base::set_nonblocking(fd));
+    // Refused where pipes have reached the user's quota; the default size serves as well.
+    ::fcntl(fd, F_SETPIPE_SZ, kPipeBytes);
   }
   return stdio;
 }
@@ -80,9 +87,8 @@ void Command::watch_all() {
   input_watch_ = std::make_unique<Watch>(loop_, input_fd_.get(), [this](std::uint32_t) { write_input(); });
   for (Output& output : outputs_) {
     if (output.fd.valid()) {
-      output.watch = std::make_unique<Watch>(loop_, output.fd.get(), [this, &output](std::uint32_t) {
-        read_output(output);
-      });
+      output.watch =
+          std::make_unique<Watch>(loop_, output.fd.get(), [this, &output](std::uint32_t) { read_output(output); });
     }
   }
 }
@@ -164,7 +170,7 @@ void Command::grant_input(std::uint32_t bytes) {
 }
 
 std::size_t Command::readable_now(const Output& output) const {
-  if (output.ended || link_.pending_bytes() >= kMaxQueuedBytes) {
+  if (output.ended || link_.full()) {
     return 0;
   }
   const std::size_t most = std::min<std::size_t>(wire::kMaxDataBytes, output.credit.available());
@@ -189,6 +195,7 @@ void Command::read_output(Output& output) {
   const auto size = static_cast<std::size_t>(got);
   link_.send_data(wire::data_frame(stream_, output.channel, base::ByteView(buffer).first(size), false));
   output.credit.spend(static_cast<std::uint32_t>(size));
+  output.rest_until_ns = size < kSmallPieceBytes ? base::monotonic_ns() + kRestNs : 0;
   if (output.left_bytes) {
     *output.left_bytes -= size;
   }
@@ -256,13 +263,21 @@ void Command::update() {
       }
     }
     if (output.watch && !output.ended) {
-      const bool wait = !output.left_bytes && readable_now(output) > 0;
+      if (output.rest_until_ns != 0 && output.rest_until_ns <= base::monotonic_ns()) {
+        output.rest_until_ns = 0;
+      }
+      const bool wait = !output.left_bytes && output.rest_until_ns == 0 && readable_now(output) > 0;
       output.watch->want(wait ? std::uint32_t{EPOLLIN} : 0);
     }
   }
   if (wait_status_ && outputs_[0].ended && outputs_[1].ended && !finished_) {
     send_exit();
   }
+}
+
+bool Command::resting() const noexcept {
+  return std::any_of(outputs_.begin(), outputs_.end(),
+                     [](const Output& output) { return !output.ended && output.rest_until_ns != 0; });
 }
 
 void Command::signal(int number) const {

@@ -11,6 +11,7 @@
 #include "guest/link.hpp"
 #include "guest/pty.hpp"
 
+#include <array>
 #include <memory>
 #include <optional>
 
@@ -27,6 +28,8 @@ class Command {
   base::Status on_frame(wire::Frame& frame);
   /// To be called after every round of the loop: moves on what may move.
   void update();
+  /// An output rests: call update() again within a millisecond.
+  [[nodiscard]] bool resting() const noexcept;
   /// The exit message is queued: nothing is left to do but to destroy this.
   [[nodiscard]] bool finished() const noexcept { return finished_; }
   [[nodiscard]] const std::string& cgroup_name() const noexcept { return cgroup_.name(); }
@@ -37,6 +40,8 @@ class Command {
     base::Fd fd;
     std::unique_ptr<Watch> watch;
     wire::SendCredit credit;
+    /// Not to be read before this: a small piece was just sent, and more may come (see command.cpp).
+    std::int64_t rest_until_ns = 0;
     /// Since the main process has ended: how much of what is in the pipe is still to be sent.
     std::optional<std::size_t> left_bytes;
     bool ended = false;

@@ -7,15 +7,20 @@ namespace pyro::guest {
 
 namespace {
 
-std::string_view name_of(std::string_view variable) { return variable.substr(0, variable.find('=')); }
+std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
 
 }  // namespace
 
 std::vector<std::string> command_environment(const wire::Exec& exec, const Account& account) {
   std::vector<std::string> out{
-      "HOME=" + account.home,   "USER=" + account.name,
-      "LOGNAME=" + account.name, "SHELL=" + account.shell,
-      "PATH=" + std::string(kDefaultPath), "LANG=C.UTF-8",
+      "HOME=" + account.home,
+      "USER=" + account.name,
+      "LOGNAME=" + account.name,
+      "SHELL=" + account.shell,
+      "PATH=" + std::string(kDefaultPath),
+      "LANG=C.UTF-8",
   };
   if (exec.pty) {
     out.emplace_back("TERM=xterm-256color");
@@ -65,8 +70,7 @@ std::vector<std::string> exec_candidates(std::string_view command, std::string_v
 }
 
 wire::ExecFailure exec_failure(int sys_errno) noexcept {
-  return sys_errno == ENOENT || sys_errno == ENOTDIR ? wire::ExecFailure::not_found
-                                                     : wire::ExecFailure::not_executable;
+  return sys_errno == ENOENT || sys_errno == ENOTDIR ? wire::ExecFailure::not_found : wire::ExecFailure::not_executable;
 }
 
 bool search_goes_on(int sys_errno) noexcept {

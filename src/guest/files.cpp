@@ -31,7 +31,9 @@ Status put(int fd, std::string_view text, const std::string& path) {
 
 }  // namespace
 
-Status write_file(const std::string& path, std::string_view text) { return write_file_at(AT_FDCWD, path, text); }
+Status write_file(const std::string& path, std::string_view text) {
+  return write_file_at(AT_FDCWD, path, text);
+}
 
 Status write_file_at(int directory, const std::string& path, std::string_view text) {
   const Fd fd(::openat(directory, path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -105,6 +107,8 @@ Status mount_on(const char* source, const std::string& target, const char* type,
   return base::success();
 }
 
-std::string fd_path(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+std::string fd_path(int fd) {
+  return fmt::format("/proc/self/fd/{}", fd);
+}
 
 }  // namespace pyro::guest

@@ -74,11 +74,13 @@ wire::GuestResetKind InnerNamespace::reap() {
   return power_off ? wire::GuestResetKind::power_off : wire::GuestResetKind::reboot;
 }
 
-void InnerNamespace::kill() const noexcept { ::kill(init_.pid, SIGKILL); }
+void InnerNamespace::kill() const noexcept {
+  ::kill(init_.pid, SIGKILL);
+}
 
 Result<Child> InnerNamespace::fork_command(int cgroup) const {
   if (::setns(pidfd(), CLONE_NEWPID) != 0) {
-    return base::errno_error(errno, "the guest is just being reset");
+    return base::make_error(PYRO_ERROR_STATE, "the guest is being reset by a command");
   }
   auto child = fork_into(cgroup, 0);
   if (!child.ok() || !child->is_me()) {

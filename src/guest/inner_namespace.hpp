@@ -22,6 +22,7 @@ class InnerNamespace {
   /// Ends everything in it.
   void kill() const noexcept;
   /// fork_into() below its init, but as a child of the agent's. The child has yet to enter() the rest.
+  /// PYRO_ERROR_STATE: it is ending; pidfd() becomes readable when the last command in it is reaped.
   [[nodiscard]] base::Result<Child> fork_command(int cgroup) const;
   /// For the child of fork_command().
   [[nodiscard]] base::Status enter() const;

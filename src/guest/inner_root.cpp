@@ -39,7 +39,7 @@ struct Node {
   unsigned major;
 };
 // No disk, no memory, no port: what any program may expect, and no more.
-constexpr Node kNodes[] = {{"null", 3, 1}, {"zero", 5, 1},    {"full", 7, 1},
+constexpr Node kNodes[] = {{"null", 3, 1},   {"zero", 5, 1},    {"full", 7, 1},
                            {"random", 8, 1}, {"urandom", 9, 1}, {"tty", 0, 5}};
 
 struct Alias {

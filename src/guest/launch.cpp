@@ -33,8 +33,8 @@ constexpr rlim_t kOpenFilesSoft = 1024;
 constexpr rlim_t kOpenFilesHard = 1024 * 1024;
 
 std::string printable(std::string_view text) {
-  constexpr std::size_t kMaxShown = 200;
-  std::string out(text.substr(0, kMaxShown));
+  constexpr std::size_t max_shown = 200;
+  std::string out(text.substr(0, max_shown));
   for (char& c : out) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
       c = '?';
@@ -163,8 +163,8 @@ void execute(std::string& file, std::vector<std::string>& argv, std::vector<char
   reset_process_state();
   const Account account = become(exec);
   if (::chdir(exec.cwd.empty() ? "/workspace" : exec.cwd.c_str()) != 0) {
-    give_up(ExecFailure::other, fmt::format("cannot enter the working directory \"{}\": {}", printable(exec.cwd),
-                                            base::errno_text(errno)));
+    give_up(ExecFailure::other,
+            fmt::format("cannot enter the working directory \"{}\": {}", printable(exec.cwd), base::errno_text(errno)));
   }
   execute_command(exec, account);
 }

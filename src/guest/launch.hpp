@@ -7,6 +7,9 @@
 #include "guest/inner_namespace.hpp"
 #include "wire/messages.hpp"
 
+#include <optional>
+#include <string>
+
 namespace pyro::guest {
 
 /// The child's ends. With a terminal, all three are that one.

@@ -8,11 +8,11 @@ namespace pyro::guest {
 namespace {
 
 constexpr std::uint64_t kMib = 1024 * 1024;
-// The agent needs 2 MiB and its queues at most some 10 MiB more; the kernel's own needs that no cgroup
-// is charged for (page tables of the agent, slab caches, network) grow with memory.
-constexpr std::uint64_t kReserveMinBytes = 24 * kMib;
-constexpr std::uint64_t kReserveMaxBytes = 48 * kMib;
-constexpr std::uint64_t kReserveShare = 16;
+// The agent's queues need some 10 MiB at most; what the kernel needs without charging a cgroup (free page
+// reserves, slab caches, network) grows with memory.
+constexpr std::uint64_t kReserveMinBytes = 12 * kMib;
+constexpr std::uint64_t kReserveMaxBytes = 32 * kMib;
+constexpr std::uint64_t kReserveShare = 32;
 // Less than this is no guest that runs anything; it only keeps the arithmetic positive.
 constexpr std::uint64_t kMemoryFloorBytes = 16 * kMib;
 
@@ -23,10 +23,10 @@ constexpr std::uint64_t kTasksMax = 4096;
 
 }  // namespace
 
-GuestLimits guest_limits(std::uint64_t total_bytes) noexcept {
+GuestLimits guest_limits(std::uint64_t total_bytes, std::uint64_t available_bytes) noexcept {
   const std::uint64_t reserve = std::clamp(total_bytes / kReserveShare, kReserveMinBytes, kReserveMaxBytes);
   GuestLimits limits;
-  limits.memory_bytes = total_bytes > reserve ? std::max(total_bytes - reserve, kMemoryFloorBytes) : kMemoryFloorBytes;
+  limits.memory_bytes = std::max(available_bytes, reserve + kMemoryFloorBytes) - reserve;
   limits.tasks = std::clamp(total_bytes / kMib * kTasksPerMib, kTasksMin, kTasksMax);
   return limits;
 }

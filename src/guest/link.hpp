@@ -5,6 +5,8 @@
 #include "base/fd.hpp"
 #include "wire/frame.hpp"
 
+#include <optional>
+
 namespace pyro::guest {
 
 class Link {
@@ -18,6 +20,10 @@ class Link {
   /// Bytes that the port has not taken yet.
   [[nodiscard]] std::size_t pending_bytes() const noexcept { return queue_.pending_bytes(); }
 
+  /// So much waits for the port that no more output is to be read: what the host does not take stays in the
+  /// pipes, which are charged to the commands, and the agent's memory stays small with any number of them.
+  [[nodiscard]] bool full() const noexcept { return pending_bytes() >= kFullBytes; }
+
   /// Reads what the port has, within reason. False if the host closed its end.
   base::Result<bool> receive();
   /// The next whole frame that was received, if any.
@@ -26,6 +32,8 @@ class Link {
   base::Status flush();
 
  private:
+  static constexpr std::size_t kFullBytes = 256 * 1024;
+
   base::Fd port_;
   wire::FrameParser parser_;
   wire::FrameQueue queue_;

@@ -61,15 +61,15 @@ std::vector<std::string> ModuleIndex::load_order(std::string_view module) {
 }
 
 std::size_t size_without_signature(base::ByteView module) noexcept {
-  constexpr std::size_t kTrailerBytes = kSignatureInfoBytes + kSignatureMarker.size();
-  if (module.size() < kTrailerBytes || !base::as_text(module).ends_with(kSignatureMarker)) {
+  constexpr std::size_t trailer_bytes = kSignatureInfoBytes + kSignatureMarker.size();
+  if (module.size() < trailer_bytes || !base::as_text(module).ends_with(kSignatureMarker)) {
     return module.size();
   }
   std::size_t signature_bytes = 0;
   for (const std::byte digit : module.subspan(module.size() - kSignatureMarker.size() - 4, 4)) {
     signature_bytes = signature_bytes << 8 | static_cast<std::size_t>(digit);
   }
-  const std::size_t rest = module.size() - kTrailerBytes;
+  const std::size_t rest = module.size() - trailer_bytes;
   return signature_bytes < rest ? rest - signature_bytes : module.size();
 }
 

@@ -1,7 +1,6 @@
 #include "guest/personalise.hpp"
 
 #include "base/io.hpp"
-#include "guest/console.hpp"
 #include "guest/files.hpp"
 
 #include <algorithm>
@@ -96,10 +95,10 @@ void write_identity_files(const wire::Personalise& message) {
   (void)put_file_in(root->get(), "etc/hostname", message.hostname + "\n", 0644);
   (void)put_file_in(root->get(), "etc/machine-id", message.machine_id + "\n", 0444);
   if (!open_in(root->get(), "etc/hosts", O_PATH).ok()) {
-    (void)put_file_in(root->get(), "etc/hosts",
-                      fmt::format("127.0.0.1 localhost\n127.0.1.1 {}\n::1 localhost ip6-localhost ip6-loopback\n",
-                                  message.hostname),
-                      0644);
+    (void)put_file_in(
+        root->get(), "etc/hosts",
+        fmt::format("127.0.0.1 localhost\n127.0.1.1 {}\n::1 localhost ip6-localhost ip6-loopback\n", message.hostname),
+        0644);
   }
 }
 

@@ -5,6 +5,7 @@
 #include "base/fd.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace pyro::guest {
 

@@ -1,5 +1,6 @@
 #include "image/command.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -15,8 +16,9 @@ namespace pyro::image {
 
 namespace {
 
-/// What a user gets to see of a program that failed.
-constexpr std::size_t kTailLines = 8;
+/// What a user gets to see of a program that failed: its last lines, or its errors if it marks them.
+constexpr std::size_t kTailLines = 3;
+constexpr std::size_t kMaxMessageBytes = 600;
 /// A longer line is cut: it only feeds progress and messages.
 constexpr std::size_t kMaxLineBytes = 4096;
 
@@ -88,13 +90,41 @@ class LineSplitter {
   ::_exit(127);
 }
 
-base::Error tool_failure(const std::string& program, int status, const std::deque<std::string>& tail) {
-  const std::string text = fmt::format("{}", fmt::join(tail, " | "));
-  const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
-                                              : fmt::format("failed with exit code {}", WEXITSTATUS(status));
-  return base::make_error(mentions_full_disk(text) ? PYRO_ERROR_LIMIT : PYRO_ERROR_ENVIRONMENT, "{} {}{}{}", program,
-                          how, text.empty() ? "" : ": ", text);
-}
+/// What is remembered of a program's words in case that it fails.
+class LastWords {
+ public:
+  void line(std::string_view line) {
+    full_disk_ = full_disk_ || mentions_full_disk(line);
+    // apt and mmdebstrap begin errors so; the first is the cause.
+    if (line.starts_with("E: ")) {
+      errors_.emplace_back(line.substr(3));
+      errors_.resize(std::min(errors_.size(), kTailLines));
+    }
+    tail_.emplace_back(line);
+    if (tail_.size() > kTailLines) {
+      tail_.pop_front();
+    }
+  }
+  [[nodiscard]] base::Error failure(const std::string& program, int status) const {
+    const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
+                                                : fmt::format("failed with exit code {}", WEXITSTATUS(status));
+    std::string text =
+        errors_.empty() ? fmt::format("{}", fmt::join(tail_, "; ")) : fmt::format("{}", fmt::join(errors_, "; "));
+    text.resize(std::min(text.size(), kMaxMessageBytes));
+    base::Error error =
+        base::make_error(PYRO_ERROR_ENVIRONMENT, "{} {}{}{}", program, how, text.empty() ? "" : ": ", text);
+    if (full_disk_) {
+      error.code = PYRO_ERROR_LIMIT;
+      error.sys_errno = ENOSPC;
+    }
+    return error;
+  }
+
+ private:
+  bool full_disk_ = false;
+  std::deque<std::string> tail_;
+  std::vector<std::string> errors_;
+};
 
 }  // namespace
 
@@ -154,12 +184,9 @@ base::Status run_tool(const Command& command) {
   PYRO_TRY_ASSIGN(const pid_t pid, fork_child([&]() -> int { execute(command, program, output.second.get()); }));
   output.second.reset();
 
-  std::deque<std::string> tail;
+  LastWords last_words;
   LineSplitter lines([&](std::string_view line) {
-    tail.emplace_back(line);
-    if (tail.size() > kTailLines) {
-      tail.pop_front();
-    }
+    last_words.line(line);
     if (command.on_line) {
       command.on_line(line);
     }
@@ -180,7 +207,7 @@ base::Status run_tool(const Command& command) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     return base::success();
   }
-  return tool_failure(name, status, tail);
+  return last_words.failure(name, status);
 }
 
 }  // namespace pyro::image

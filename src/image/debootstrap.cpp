@@ -93,6 +93,19 @@ base::Status put_text(const std::string& path, std::string_view text) {
   return base::write_file_atomically(path, text, 0644);
 }
 
+/// A host without a network gets to know what else it can do.
+base::Status explain_unreachable(base::Status status) {
+  if (!status.ok() && status.error().message.find("Failed to fetch") != std::string::npos) {
+    base::Error error = std::move(status).error();
+    error.message =
+        "cannot fetch Debian's packages: check the network and http_proxy, or import an environment that "
+        "was exported elsewhere (" +
+        error.message + ")";
+    return error;
+  }
+  return status;
+}
+
 std::uint64_t leading_number(std::string_view text) {
   std::uint64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
@@ -202,7 +215,7 @@ base::Result<DebianTree> run_mmdebstrap(const TempDir& temp, const std::string& 
                  {"PYRO_KERNEL_META", std::string(kKernelMetaPackage)}};
   command.on_line = [&](std::string_view line) { progress.line(line); };
   report.progress("index", "fetching the package index");
-  PYRO_TRY(run_tool(command));
+  PYRO_TRY(explain_unreachable(run_tool(command)));
 
   DebianTree tree;
   PYRO_TRY_ASSIGN(const std::string stanzas, base::read_file(temp.file("stanzas"), kMaxStanzasBytes));

@@ -23,6 +23,9 @@ struct IdRange {
 /// {0, 0} if there is none.
 IdRange find_subordinate_range(std::string_view text, std::string_view user, uid_t uid);
 
+/// The first id above all ranges in /etc/subuid text, at least 100000, as useradd(8) begins.
+std::uint64_t next_free_id(std::string_view text);
+
 /// Checks what map_ids() needs: newuidmap, newgidmap, ranges. Errors: UNSUPPORTED with what to do.
 base::Status check_id_mapping();
 

@@ -28,7 +28,10 @@ constexpr const char* kFeatures =
     "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,uninit_bg,"
     "dir_nlink,extra_isize";
 
-Command mke2fs_command(const std::string& file, std::uint32_t mib) {
+/// Instead of the host's, which may change what is made.
+constexpr std::string_view kConfig = "[fs_types]\n\text3 = {\n\t}\n";
+
+Command mke2fs_command(const std::string& file, const std::string& config, std::uint32_t mib) {
   const bool is_small = mib < kSmallDiskMib;
   Command command;
   // Discarding a sparse file reads back as zeros, which mke2fs knows: inode tables and journal are marked as zeroed
@@ -57,8 +60,7 @@ Command mke2fs_command(const std::string& file, std::uint32_t mib) {
                   file};
   command.env = {{"E2FSPROGS_FAKE_TIME", std::to_string(kSourceDateEpoch)},
                  {"SOURCE_DATE_EPOCH", std::to_string(kSourceDateEpoch)},
-                 // No file of the host may change what is made.
-                 {"MKE2FS_CONFIG", "/dev/null"}};
+                 {"MKE2FS_CONFIG", config}};
   return command;
 }
 
@@ -108,7 +110,9 @@ base::Result<Outcome> make_scratch(const Job& job) {
                                           job.store.path(state::kScratchDir));
     }
   }
-  PYRO_TRY(run_tool(mke2fs_command(file, job.request.mib)));
+  const std::string config = temp.file("mke2fs.conf");
+  PYRO_TRY(base::write_file_atomically(config, kConfig, 0600));
+  PYRO_TRY(run_tool(mke2fs_command(file, config, job.request.mib)));
   PYRO_TRY_ASSIGN(const base::Fd fd, base::open_file(file, O_RDWR | O_NOFOLLOW));
   make_sparse(fd.get(), static_cast<off_t>(bytes));
   if (::fchmod(fd.get(), 0444) != 0 || ::fsync(fd.get()) != 0 || ::rename(file.c_str(), target.c_str()) != 0) {

@@ -113,6 +113,22 @@ base::Status empty_directory(const std::string& path) {
   return base::success();
 }
 
+base::Status remove_files_below(const std::string& path) {
+  std::error_code failure;
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(path, failure)) {
+    if (!fs::is_directory(entry.symlink_status())) {
+      files.push_back(entry.path().string());
+    }
+  }
+  for (const std::string& file : files) {
+    if (::unlink(file.c_str()) != 0) {
+      return base::errno_error(errno, "cannot remove " + file);
+    }
+  }
+  return base::success();
+}
+
 base::Status put_file(const std::string& path, std::string_view content) {
   ::unlink(path.c_str());
   PYRO_TRY_ASSIGN(const base::Fd fd, base::open_file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
@@ -157,17 +173,33 @@ std::uint64_t tree_size(const std::string& path) {
 
 base::Status tidy_built_tree(const std::string& root) {
   // As root mmdebstrap leaves device nodes, in a user namespace it cannot make them: the guest mounts its own /dev.
-  for (const char* emptied :
-       {"/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/cache/apt", "/var/lib/apt/lists", "/var/cache/debconf",
-        "/var/cache/ldconfig", "/var/cache/man", "/boot", "/etc/apt/sources.list.d", "/var/lib/systemd"}) {
+  for (const char* emptied : {"/dev", "/run", "/tmp", "/var/tmp", "/var/cache/apt", "/var/lib/apt/lists",
+                              "/var/cache/ldconfig", "/var/cache/man", "/boot", "/etc/apt/sources.list.d"}) {
     PYRO_TRY(empty_directory(root + emptied));
   }
-  for (const char* removed :
-       {"/etc/apt/sources.list", "/etc/apt/apt.conf.d/00mmdebstrap", "/etc/apt/apt.conf.d/99mmdebstrap",
-        "/etc/apt/preferences.d/99pyro", "/etc/dpkg/dpkg.cfg.d/99mmdebstrap", "/etc/.pwd.lock", "/etc/passwd-",
-        "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/var/lib/dpkg/status-old",
-        "/var/lib/dpkg/diversions-old", "/var/lib/dpkg/statoverride-old", "/var/lib/dpkg/lock",
-        "/var/lib/dpkg/lock-frontend", "/var/lib/apt/extended_states.old", "/var/lib/dbus/machine-id"}) {
+  // Only the files: apt wants its folder there.
+  PYRO_TRY(remove_files_below(root + "/var/log"));
+  for (const char* removed : {"/etc/apt/sources.list",
+                              "/etc/apt/apt.conf.d/00mmdebstrap",
+                              "/etc/apt/apt.conf.d/99mmdebstrap",
+                              "/etc/apt/preferences.d/99pyro",
+                              "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+                              "/etc/.pwd.lock",
+                              "/etc/passwd-",
+                              "/etc/group-",
+                              "/etc/shadow-",
+                              "/etc/gshadow-",
+                              "/etc/subuid-",
+                              "/etc/subgid-",
+                              "/var/lib/dpkg/status-old",
+                              "/var/lib/dpkg/diversions-old",
+                              "/var/lib/dpkg/statoverride-old",
+                              "/var/lib/dpkg/lock",
+                              "/var/lib/dpkg/lock-frontend",
+                              "/var/lib/apt/extended_states.old",
+                              "/var/cache/debconf/config.dat-old",
+                              "/var/cache/debconf/templates.dat-old",
+                              "/var/lib/dbus/machine-id"}) {
     ::unlink((root + removed).c_str());
   }
   for (const char* empty : {"/etc/machine-id", "/etc/resolv.conf"}) {

@@ -6,11 +6,11 @@
 int main() {
   pyro::Pyro pyro;
   try {
-    pyro.run_in_vm({.environment = "", .command = "true"});
+    const pyro::Result result = pyro.run_in_vm({.environment = "", .command = "true"});
+    std::printf("ran without an environment: exit code %d\n", result.exit_code);
+    return 1;
   } catch (const pyro::Error& error) {
-    std::printf("%s\n", error.what());
-    std::printf("libpyro %s\n", pyro_version_string());
-    return error.code() == PYRO_ERROR_INVALID ? 0 : 1;
+    std::printf("%s\nlibpyro %s\n", error.what(), pyro::version().data());
+    return error.code() == pyro::ErrorCode::invalid ? 0 : 1;
   }
-  return 1;
 }

@@ -58,7 +58,9 @@ class Abuse(VmTest):
         call = "import ctypes; libc = ctypes.CDLL(None); libc.reboot(0x{:x}); import time; time.sleep(20)"
         for magic in (0x01234567, 0x4321fedc):
             result = self.check_ends("python3", "-c", call.format(magic), environment="debian:12")
-            self.assertEqual(result.get("term_signal"), 9, result)
+            # The kernel lets the caller of reboot(2) in a pid namespace exit with 0 and kills the others.
+            self.assertEqual(result.get("exit_code"), 0, result)
+            self.assertLess(result["duration_ms"], 9000, result)
 
     def test_kernel_panic(self):
         result = self.check_ends("sh", "-c", "echo before; echo c > /proc/sysrq-trigger; sleep 20")

@@ -1,0 +1,129 @@
+#include "cli/command_line.hpp"
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace pyro::cli {
+namespace {
+
+CommandLine parse(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "pyro");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) {
+    argv.push_back(argument.data());
+  }
+  return parse_command_line(static_cast<int>(argv.size()), argv.data());
+}
+
+std::string refusal(std::vector<std::string> arguments) {
+  const CommandLine parsed = parse(std::move(arguments));
+  REQUIRE(std::holds_alternative<Answer>(parsed));
+  CHECK(std::get<Answer>(parsed).exit_code == kExitFailed);
+  return std::get<Answer>(parsed).text;
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("cli");
+
+TEST_CASE("command line: everything behind -- -> the command, byte for byte") {
+  const std::vector<std::string> command{"printf", "", "--", "-x", "[a,b]", "{}", "\xff\n'\"", "--json"};
+  std::vector<std::string> arguments{"run", "--timeout", "2", "debian:12", "--"};
+  arguments.insert(arguments.end(), command.begin(), command.end());
+  const auto run = std::get<RunArguments>(parse(arguments));
+  CHECK(run.options.environment == "debian:12");
+  CHECK(run.options.command.argv() == command);
+  CHECK_FALSE(run.options.command.shell_line());
+  CHECK(run.options.timeout_seconds.count() == 2.0);
+  CHECK_FALSE(run.common.json);
+}
+
+TEST_CASE("command line: options before and after the environment -> the same") {
+  for (const auto& arguments :
+       {std::vector<std::string>{"run", "-e", "A=1", "--env", "B=[x,y]", "--json", "e", "-c", "ls"},
+        std::vector<std::string>{"run", "e", "-e", "A=1", "--env=B=[x,y]", "--json", "-c", "ls"}}) {
+    const auto run = std::get<RunArguments>(parse(arguments));
+    CHECK(run.options.environment == "e");
+    CHECK(run.options.command.shell_line() == "ls");
+    CHECK(run.options.env == std::map<std::string, std::string>{{"A", "1"}, {"B", "[x,y]"}});
+    CHECK(run.common.json);
+  }
+}
+
+TEST_CASE("command line: sizes and engine -> the library's options, 0 where nothing was said") {
+  const auto given = std::get<RunArguments>(
+      parse({"run", "--cpus", "2", "--memory", "2G", "--disk-mib", "64", "--engine", "software", "e", "--", "x"}));
+  CHECK(given.options.vcpu_count == 2);
+  CHECK(given.options.mem_mib == 2048);
+  CHECK(given.options.disk_mib == 64);
+  CHECK(given.options.engine == Engine::software);
+  const auto plain = std::get<RunArguments>(parse({"run", "e", "--", "x"}));
+  CHECK(plain.options.vcpu_count == 0);
+  CHECK(plain.options.timeout_seconds.count() == 0.0);
+  CHECK(plain.options.engine == Engine::automatic);
+}
+
+TEST_CASE("command line: -t -> a terminal with a type, and standard input") {
+  const auto run = std::get<RunArguments>(parse({"run", "-t", "e", "--", "sh"}));
+  CHECK(run.options.pty);
+  CHECK(run.options.stdin_stream);
+  CHECK(run.options.env.count("TERM") == 1);
+  CHECK(std::get<RunArguments>(parse({"run", "-t", "-e", "TERM=dumb", "e", "--", "sh"})).options.env.at("TERM") ==
+        "dumb");
+  CHECK_FALSE(std::get<RunArguments>(parse({"run", "-n", "e", "--", "sh"})).options.stdin_stream);
+}
+
+TEST_CASE("command line: what makes no sense -> exit code 125 and what to do") {
+  CHECK(refusal({"run", "debian:12", "git", "--version"}).find("after --") != std::string::npos);
+  CHECK(refusal({"run", "debian:12"}).find("no command") != std::string::npos);
+  CHECK(refusal({"run", "debian:12", "--"}).find("no command") != std::string::npos);
+  CHECK(refusal({"run", "-c", "ls", "debian:12", "--", "ls"}).find("-c") != std::string::npos);
+  CHECK(refusal({"run", "--timeout", "0", "e", "--", "x"}).find("--timeout") != std::string::npos);
+  CHECK(refusal({"run", "--cwd", "", "e", "--", "x"}).find("--cwd") != std::string::npos);
+  CHECK(refusal({"run", "-t", "--json", "e", "--", "x"}).find("--json") != std::string::npos);
+  CHECK(refusal({"run", "-i", "-n", "e", "--", "x"}).find("-n") != std::string::npos);
+  CHECK(refusal({"fly"}).find("\"fly\"") != std::string::npos);
+  CHECK(refusal({"env", "build"}).find("NAME") != std::string::npos);
+  CHECK_FALSE(refusal({}).empty());
+}
+
+TEST_CASE("command line: env -> what to do and with what") {
+  const auto import = std::get<EnvArguments>(parse({"env", "import", "tools", "./rootfs.tar", "--json"}));
+  CHECK(import.action == EnvAction::import_environment);
+  CHECK(import.name == "tools");
+  CHECK(import.path == "./rootfs.tar");
+  CHECK(import.common.json);
+  const auto prune = std::get<EnvArguments>(parse({"env", "prune", "--all"}));
+  CHECK(prune.action == EnvAction::prune);
+  CHECK(prune.all);
+  CHECK(prune.name.empty());
+  CHECK(std::get<EnvArguments>(parse({"env", "inspect", "--verify", "e"})).verify);
+  CHECK(std::get<EnvArguments>(parse({"env", "build", "--force", "e"})).force);
+}
+
+TEST_CASE("command line: --help of every command -> exit code 0, with an example") {
+  for (const auto& command : {std::vector<std::string>{},
+                              {"run"},
+                              {"env"},
+                              {"env", "list"},
+                              {"env", "build"},
+                              {"env", "inspect"},
+                              {"env", "import"},
+                              {"env", "export"},
+                              {"env", "prune"},
+                              {"env", "pull"},
+                              {"doctor"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.emplace_back("--help");
+    const auto answer = std::get<Answer>(parse(arguments));
+    CHECK(answer.exit_code == 0);
+    CHECK(answer.text.find("Example") != std::string::npos);
+    CHECK(answer.text.find("\n  pyro ") != std::string::npos);
+  }
+}
+
+TEST_SUITE_END();
+
+}  // namespace pyro::cli
