@@ -21,9 +21,10 @@ constexpr std::uint32_t kStream = 1;
 /// How long to wait for the exit status of a supervisor that has closed its socket.
 constexpr std::int64_t kExitStatusMs = 250;
 
+constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
+
 // 60 random bits in letters and digits that a model or a person copies without mistakes.
 std::string make_vm_id() {
-  constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
   std::array<unsigned char, 12> random{};
   if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
     std::random_device device;

@@ -164,7 +164,7 @@ void Session::give_up() {
   exit_ = {};
   exit_.timed_out = true;
   exit_.exit_code = kTimedOutExitCode;
-  exit_.duration_ms = static_cast<std::uint64_t>(base::monotonic_ms() - started_ms_);
+  exit_.duration_ms = started_ ? static_cast<std::uint64_t>(base::monotonic_ms() - started_ms_) : 0;
   exit_.message = "the guest did not end the command when its time was over";
   in_.discard();
   out_.end();

@@ -18,6 +18,9 @@ namespace {
 constexpr std::size_t kMaxCommands = 256;
 // A guest obeys a kill within milliseconds; one that has not after this is not going to.
 constexpr std::uint64_t kKillGraceMs = 1500;
+// The timeout counts from the command's start. A guest in which it never gets to start (a fork bomb of
+// another command's, for one) has this much longer.
+constexpr std::uint64_t kStartGraceMs = 10'000;
 // How long a client has for taking in the last message before the process exits.
 constexpr std::uint64_t kFarewellMs = 1000;
 constexpr std::uint64_t kPingIntervalMs = 2000;
@@ -198,7 +201,7 @@ void Supervisor::handle_agent(wire::Frame frame) {
         const bool was_started = command.session->started();
         status = command.session->handle_agent(frame);
         if (!was_started && command.session->started()) {
-          watch_timeout(command, client_stream);
+          end_command_after(command, client_stream, command.session->timeout_ms());
         }
         forget_if_finished(client_stream);
         break;
@@ -304,16 +307,17 @@ void Supervisor::dispatch(std::uint32_t client_stream) {
     if (const auto found = commands_.find(client_stream); found != commands_.end() && state_ == State::running) {
       dispatched_any_ = true;
       found->second.session->dispatch();
+      end_command_after(found->second, client_stream, found->second.session->timeout_ms() + kStartGraceMs);
     }
   });
 }
 
-void Supervisor::watch_timeout(Command& command, std::uint32_t client_stream) {
+void Supervisor::end_command_after(Command& command, std::uint32_t client_stream, std::uint64_t ms) {
   if (command.session->timeout_ms() == 0) {
     return;
   }
   command.timer = std::make_unique<boost::asio::steady_timer>(io_);
-  start_deadline(*command.timer, command.session->timeout_ms(), [this, client_stream] {
+  start_deadline(*command.timer, ms, [this, client_stream] {
     const auto found = commands_.find(client_stream);
     if (found == commands_.end()) {
       return;

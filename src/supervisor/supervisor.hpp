@@ -50,7 +50,8 @@ class Supervisor {
 
   base::Status open_session(const wire::Frame& frame);
   void dispatch(std::uint32_t client_stream);
-  void watch_timeout(Command& command, std::uint32_t client_stream);
+  /// Ends the command `ms` from now; replaces the deadline it had.
+  void end_command_after(Command& command, std::uint32_t client_stream, std::uint64_t ms);
   void forget_if_finished(std::uint32_t client_stream);
 
   void schedule_ping();

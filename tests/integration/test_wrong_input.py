@@ -119,7 +119,7 @@ class FullDisk(VmTest):
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", folder], check=True)
             try:
                 done = run(BASE, "true", env={**os.environ, "PYRO_HOME": os.path.join(folder, "home")})
-                fails(self, done, "space")
+                fails(self, done, "disk", folder)
             finally:
                 subprocess.run(["umount", folder], check=True)
 

@@ -139,10 +139,10 @@ TEST_CASE("elf: offsets beyond the file are not followed") {
 }
 
 TEST_CASE("modules: .modinfo tells name, needs and aliases in the kernel's spelling") {
-  const std::string text(
-      "license=GPL\0name=virtio_blk\0depends=virtio-ring,virtio\0softdep=pre: crc32c\0"
-      "softdep=post: other\0alias=virtio:d00000002v*\0",
-      130);
+  using namespace std::string_literals;
+  const std::string text =
+      "license=GPL\0name=virtio_blk\0depends=virtio-ring,virtio\0softdep=pre: crc32c\0softdep=post: other\0"
+      "alias=virtio:d00000002v*\0"s;
   const auto info = read_module_info(module_with(text), "m");
   REQUIRE(info.ok());
   CHECK(info->name == "virtio_blk");
