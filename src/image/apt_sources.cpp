@@ -47,13 +47,13 @@ void add_option(AptSource& source, std::string_view option) {
   if (equals == std::string_view::npos) {
     return;
   }
-  static const std::map<std::string_view, std::string> kNames = {{"signed-by", "Signed-By"},
-                                                                 {"trusted", "Trusted"},
-                                                                 {"arch", "Architectures"},
-                                                                 {"check-valid-until", "Check-Valid-Until"},
-                                                                 {"check-date", "Check-Date"}};
-  const auto name = kNames.find(option.substr(0, equals));
-  if (name != kNames.end()) {
+  static const std::map<std::string_view, std::string> option_names = {{"signed-by", "Signed-By"},
+                                                                       {"trusted", "Trusted"},
+                                                                       {"arch", "Architectures"},
+                                                                       {"check-valid-until", "Check-Valid-Until"},
+                                                                       {"check-date", "Check-Date"}};
+  const auto name = option_names.find(option.substr(0, equals));
+  if (name != option_names.end()) {
     std::string value(option.substr(equals + 1));
     std::replace(value.begin(), value.end(), ',', ' ');
     source[name->second] = value;
@@ -181,7 +181,7 @@ std::string write_deb822(const std::vector<AptSource>& sources) {
   std::string out;
   for (const AptSource& source : sources) {
     for (const auto& [name, value] : source) {
-      out += name + ":" + (value.starts_with("\n") ? "" : " ") + value + "\n";
+      out += fmt::format("{}:{}{}\n", name, value.starts_with("\n") ? "" : " ", value);
     }
     out += "\n";
   }

@@ -30,6 +30,7 @@ std::optional<StoredEnvironment> find_sound(const Job& job) {
 
 std::vector<state::Package> packages_of(const std::vector<Kernel>& kernels) {
   std::vector<state::Package> packages;
+  packages.reserve(kernels.size());
   for (const Kernel& kernel : kernels) {
     packages.push_back(kernel.package);
   }

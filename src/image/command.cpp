@@ -33,7 +33,7 @@ std::string find_program(const std::string& program) {
   const std::string path = search_path();
   for (std::size_t start = 0; start <= path.size();) {
     const std::size_t end = std::min(path.find(':', start), path.size());
-    const std::string candidate = path.substr(start, end - start) + "/" + program;
+    std::string candidate = path.substr(start, end - start) + "/" + program;
     // An empty or relative element would make the program depend on the working directory.
     if (candidate.front() == '/' && ::access(candidate.c_str(), X_OK) == 0) {
       return candidate;

@@ -123,13 +123,13 @@ base::Result<ModuleInfo> read_module_info(base::ByteView file, const std::string
     if (equals != std::string_view::npos) {
       const std::string_view key = line.substr(0, equals);
       const std::string_view value = line.substr(equals + 1);
-      constexpr std::string_view kPre = "pre:";
+      constexpr std::string_view before = "pre:";
       if (key == "name") {
         info.name = value;
       } else if (key == "depends") {
         info.depends = split(value, ',');
-      } else if (key == "softdep" && value.starts_with(kPre)) {
-        const auto more = split(value.substr(kPre.size()), ' ');
+      } else if (key == "softdep" && value.starts_with(before)) {
+        const auto more = split(value.substr(before.size()), ' ');
         info.soft_depends.insert(info.soft_depends.end(), more.begin(), more.end());
       } else if (key == "alias") {
         info.aliases.push_back(module_name(value));

@@ -39,10 +39,10 @@ class CpioWriter {
 
  private:
   void header(std::uint32_t inode, std::uint32_t mode, std::size_t size, std::size_t name_size) {
-    constexpr std::string_view kMagic = "070701";
+    constexpr std::string_view magic = "070701";
     const std::uint32_t links = (mode & 0170000) == 040000 ? 2 : 1;
     const std::array<std::size_t, 13> fields = {inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name_size, 0};
-    out_.raw(base::as_bytes(kMagic));
+    out_.raw(base::as_bytes(magic));
     for (const std::size_t field : fields) {
       out_.raw(base::as_bytes(fmt::format("{:08x}", field)));
     }

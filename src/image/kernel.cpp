@@ -78,7 +78,7 @@ base::Result<Module> read_module(archive* tar, const std::string& file) {
 base::Result<KernelFiles> read_package(const std::string& deb_path) {
   PYRO_TRY_ASSIGN(const DebReader deb, DebReader::open(deb_path));
   KernelFiles files;
-  constexpr std::string_view kImagePrefix = "boot/vmlinuz-";
+  constexpr std::string_view image_prefix = "boot/vmlinuz-";
   while (true) {
     PYRO_TRY_ASSIGN(archive_entry * entry, next_entry(deb.tar(), deb_path));
     if (entry == nullptr) {
@@ -89,8 +89,8 @@ base::Result<KernelFiles> read_package(const std::string& deb_path) {
     }
     const std::string name = relative_name(entry);
     const std::string file = name.substr(name.find_last_of('/') + 1);
-    if (name.starts_with(kImagePrefix)) {
-      files.version = name.substr(kImagePrefix.size());
+    if (name.starts_with(image_prefix)) {
+      files.version = name.substr(image_prefix.size());
       PYRO_TRY_ASSIGN(files.image, read_entry(deb.tar(), kMaxKernelBytes, name));
     } else if (file.ends_with(".ko") || file.ends_with(".ko.xz") || file.ends_with(".ko.zst")) {
       PYRO_TRY_ASSIGN(Module module, read_module(deb.tar(), file));

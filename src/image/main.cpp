@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <string_view>
 
 #include <poll.h>
 #include <sys/wait.h>
@@ -41,7 +42,7 @@ base::Result<Plan> plan_for(const Request& request) {
       return Plan{inspect_environment};
     case Operation::verify:
       return Plan{verify_operation};
-    case Operation::export_:
+    case Operation::export_environment:
       return Plan{export_environment};
     case Operation::scratch:
       return Plan{make_scratch};
@@ -49,7 +50,7 @@ base::Result<Plan> plan_for(const Request& request) {
       return Plan{prune_store, Isolation::namespaces, true};
     case Operation::build:
       return Plan{build_environment, Isolation::namespaces};
-    case Operation::import_: {
+    case Operation::import_environment: {
       PYRO_TRY_ASSIGN(const bool bundle, is_bundle(request.path));
       return bundle ? Plan{import_bundle} : Plan{import_root, Isolation::namespaces};
     }
@@ -152,7 +153,15 @@ base::Status serve(const std::string& line, Report& report) {
 }  // namespace
 }  // namespace pyro::image
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "--version") {
+    std::printf("pyro-image %s\n", pyro::base::build_id());
+    return 0;
+  }
+  if (argc > 1 || ::isatty(STDIN_FILENO) != 0) {
+    std::fputs("pyro-image is a helper of libpyro: use 'pyro env'. By hand only: pyro-image --version\n", stderr);
+    return 2;
+  }
   // A client may have ignored SIGCHLD, which would hide how children end; and a client that is gone is noticed by
   // stdin, not by death in the middle of a write.
   ::signal(SIGCHLD, SIG_DFL);
@@ -160,19 +169,17 @@ int main() {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-
-  if (::isatty(STDIN_FILENO) != 0) {
-    std::fputs("pyro-image is a helper of libpyro: use 'pyro env'.\n", stderr);
-    return 2;
-  }
-  const auto line = pyro::image::read_request_line();
-  if (!line) {
+  try {
+    if (const auto line = pyro::image::read_request_line()) {
+      pyro::image::Report report(STDOUT_FILENO);
+      const auto served = pyro::image::serve(*line, report);
+      if (!served.ok()) {
+        report.error(served.error());
+      }
+    }
     return 0;
+  } catch (...) {
+    // Out of memory: the client sees the end of the answers and says so.
+    return 1;
   }
-  pyro::image::Report report(STDOUT_FILENO);
-  const auto served = pyro::image::serve(*line, report);
-  if (!served.ok()) {
-    report.error(served.error());
-  }
-  return 0;
 }

@@ -98,9 +98,9 @@ base::Result<Outcome> prune_store(const Job& job) {
   freed +=
       remove_others(store.path(state::kVerifiedDir), [&](const auto& file) { return needed.manifests.contains(file); });
   freed += remove_others(store.path(state::kManifestsDir), [&](const auto& file) {
-    constexpr std::string_view kSuffix = ".json";
-    return std::string_view(file).ends_with(kSuffix) &&
-           needed.manifests.contains(file.substr(0, file.size() - kSuffix.size()));
+    constexpr std::string_view suffix = ".json";
+    return std::string_view(file).ends_with(suffix) &&
+           needed.manifests.contains(file.substr(0, file.size() - suffix.size()));
   });
   freed += remove_others(store.path(state::kBlobsDir), [&](const auto& file) { return needed.blobs.contains(file); });
   if (job.request.all) {

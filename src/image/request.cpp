@@ -19,10 +19,14 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {"list", Operation::list, false, false},      {"build", Operation::build, true, false},
-    {"inspect", Operation::inspect, true, false}, {"import", Operation::import_, true, true},
-    {"export", Operation::export_, true, true},   {"prune", Operation::prune, false, false},
-    {"verify", Operation::verify, true, false},   {"scratch", Operation::scratch, false, false},
+    {"list", Operation::list, false, false},
+    {"build", Operation::build, true, false},
+    {"inspect", Operation::inspect, true, false},
+    {"import", Operation::import_environment, true, true},
+    {"export", Operation::export_environment, true, true},
+    {"prune", Operation::prune, false, false},
+    {"verify", Operation::verify, true, false},
+    {"scratch", Operation::scratch, false, false},
 };
 
 const Row* find_row(std::string_view word) {

@@ -12,7 +12,7 @@ namespace pyro::image {
 /// A request holds two paths of at most PATH_MAX and a name.
 inline constexpr std::size_t kMaxRequestBytes = 64 * 1024;
 
-enum class Operation { list, build, inspect, import_, export_, prune, verify, scratch };
+enum class Operation { list, build, inspect, import_environment, export_environment, prune, verify, scratch };
 
 struct Request {
   Operation operation = Operation::list;

@@ -3,6 +3,7 @@
 #include "base/bytes.hpp"
 #include "base/io.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -59,8 +60,9 @@ void unmount_below(const std::string& path) {
     }
   }
   // Latest first: mounts may lie upon each other.
-  for (auto point = points.rbegin(); point != points.rend(); ++point) {
-    ::umount2(point->c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  std::reverse(points.begin(), points.end());
+  for (const std::string& point : points) {
+    ::umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   }
 }
 
@@ -79,17 +81,17 @@ int add_size(const char*, const struct stat* info, int, struct FTW*) {
 /// the compiled files must say the same, or every run would compile them again.
 base::Status stamp_python_bytecode(const std::string& path) {
   // PEP 552: magic, flags, source time, source size; flags 0 means "compare time and size".
-  constexpr off_t kFlagsOffset = 4;
-  constexpr off_t kTimeOffset = 8;
+  constexpr off_t flags_offset = 4;
+  constexpr off_t time_offset = 8;
   PYRO_TRY_ASSIGN(const base::Fd fd, base::open_file(path, O_RDWR | O_NOFOLLOW));
   std::array<std::byte, 4> flags{};
-  if (::pread(fd.get(), flags.data(), flags.size(), kFlagsOffset) != static_cast<ssize_t>(flags.size()) ||
+  if (::pread(fd.get(), flags.data(), flags.size(), flags_offset) != static_cast<ssize_t>(flags.size()) ||
       base::ByteReader(flags).u32() != 0) {
     return base::success();
   }
   base::ByteWriter time;
   time.u32(static_cast<std::uint32_t>(kSourceDateEpoch));
-  if (::pwrite(fd.get(), time.view().data(), time.view().size(), kTimeOffset) !=
+  if (::pwrite(fd.get(), time.view().data(), time.view().size(), time_offset) !=
       static_cast<ssize_t>(time.view().size())) {
     return base::errno_error(errno, "cannot write " + path);
   }

@@ -135,8 +135,8 @@ base::Result<Digest> Digest::from_hex(std::string_view hex) {
 }
 
 base::Result<Digest> Digest::parse(std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  return from_hex(text.substr(0, kPrefix.size()) == kPrefix ? text.substr(kPrefix.size()) : std::string_view());
+  constexpr std::string_view prefix = "sha256:";
+  return from_hex(text.substr(0, prefix.size()) == prefix ? text.substr(prefix.size()) : std::string_view());
 }
 
 std::string Manifest::encode() const {

@@ -62,8 +62,29 @@ def processes():
     return found
 
 
+def is_of_this_run(pid):
+    """Whether a helper has files of our PYRO_HOME open: other VMs of this machine are none of our business.
+
+    A supervisor shows its descriptors to root only; then it counts.
+    """
+    try:
+        numbers = os.listdir(f"/proc/{pid}/fd")
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    home = os.path.realpath(os.environ["PYRO_HOME"])
+    for number in numbers:
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{number}").startswith(home):
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def helpers():
-    """Pids of all running helper programs of libpyro: supervisors and engines.
+    """Pids of the running supervisors and engines of this run.
 
     The engine is executed by descriptor, so its name is a number: it is known by its arguments.
     """
@@ -74,7 +95,8 @@ def helpers():
                 words = file.read().split(b"\0")
         except OSError:
             continue
-        if name == "pyro-vm" or (words[0] == b"qemu-system-x86_64" and b"name=pyro.agent" in b"".join(words)):
+        is_engine = words[0] == b"qemu-system-x86_64" and b"name=pyro.agent" in b"".join(words)
+        if (name == "pyro-vm" or is_engine) and is_of_this_run(pid):
             found.add(pid)
     return found
 

@@ -30,10 +30,11 @@ class Abuse(VmTest):
         self.assertLess(result["duration_ms"], 9000)
 
     def test_memory_hog_is_killed_and_said(self):
-        result = run_json("debian:12", "python3", "-c", "x = bytearray(8 << 30); print(len(x))" , options=("--mem-mib", "512"))
+        result = run_json("debian:12", "python3", "-c", "x = bytearray(8 << 30); print(len(x))", options=("--mem-mib", "512"))
         # Python gets a MemoryError where the kernel refuses; what counts here is that the guest survives.
         self.assertNotEqual(result["exit_code"], 0, result)
-        result = run_json(BASE, "sh", "-c", "head -c 2G /dev/zero | tail -c 2G | wc -c", options=("--mem-mib", "256", "--timeout", "90"))
+        result = run_json(BASE, "sh", "-c", "head -c 2G /dev/zero | tail -c 2G | wc -c",
+                          options=("--mem-mib", "256", "--timeout", "90"))
         self.assertTrue(result["oom_killed"], result)
 
     def test_full_disk_in_the_guest(self):

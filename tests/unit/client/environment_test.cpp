@@ -17,10 +17,10 @@ using pyro::client::EnvironmentNeed;
 using pyro::client::look_up_environment;
 
 pyro_run_options exit_zero() {
-  static const char* const kArgv[] = {"exit", "0"};
+  static const char* const arguments[] = {"exit", "0"};
   pyro_run_options options = PYRO_RUN_OPTIONS_INIT;
   options.environment = "test:1";
-  options.argv = kArgv;
+  options.argv = arguments;
   options.argc = 2;
   return options;
 }

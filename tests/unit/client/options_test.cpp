@@ -133,13 +133,13 @@ TEST_CASE("run options: commands that make no sense → INVALID") {
     options.user = "";
   }
   SUBCASE("a variable without =") {
-    static const char* const kEnv[] = {"HOME"};
-    options.env = kEnv;
+    static const char* const variables[] = {"HOME"};
+    options.env = variables;
     options.env_count = 1;
   }
   SUBCASE("a variable without a name") {
-    static const char* const kEnv[] = {"=x"};
-    options.env = kEnv;
+    static const char* const variables[] = {"=x"};
+    options.env = variables;
     options.env_count = 1;
   }
   SUBCASE("input for a stream") {

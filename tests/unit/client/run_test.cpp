@@ -412,6 +412,7 @@ TEST_CASE("host: eight threads with one context → eight results") {
   Session session(world);
   std::atomic<int> good{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       pyro_result* result = nullptr;

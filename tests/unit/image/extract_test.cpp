@@ -5,6 +5,7 @@
 #include "scoped_directory.hpp"
 
 #include <cstring>
+#include <sstream>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -76,7 +77,7 @@ std::string unpack(const ScopedDirectory& directory, const std::string& archive,
     return text.substr(1);
   }
   if (counts != nullptr) {
-    std::sscanf(text.c_str(), "%lu %lu %lu", &counts->entries, &counts->bytes, &counts->skipped);
+    std::istringstream(text) >> counts->entries >> counts->bytes >> counts->skipped;
   }
   return {};
 }

@@ -18,7 +18,7 @@ TEST_CASE("request: every member arrives") {
       R"({"build_id":"b","op":"import","home":"/h","name":"debian:12","path":"/p","verify":true,"force":true,"all":true,"mib":7})",
       "b");
   REQUIRE(request.ok());
-  CHECK(request->operation == Operation::import_);
+  CHECK(request->operation == Operation::import_environment);
   CHECK(request->home == "/h");
   CHECK(request->name == "debian:12");
   CHECK(request->path == "/p");
