@@ -27,17 +27,33 @@ target_compile_options(pyro_options INTERFACE
   # Unique symbols can neither be made local in libpyro.a nor unloaded with libpyro.so.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
   $<$<BOOL:${PYRO_WERROR}>:-Werror>)
-target_compile_definitions(pyro_options INTERFACE FMT_HEADER_ONLY=1 _GNU_SOURCE _FILE_OFFSET_BITS=64)
+target_compile_definitions(pyro_options INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
 target_include_directories(pyro_options INTERFACE
   "${CMAKE_CURRENT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}/include" "${PYRO_GENERATED_INCLUDE}")
 # Other people's headers do not get our warnings.
 target_include_directories(pyro_options SYSTEM INTERFACE "${PYRO_BOOST_INCLUDE}"
   $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 
+# fmt, compiled once (src/base/fmt_library.cpp); for every target, so never with sanitizers.
+add_library(pyro_fmt STATIC "${CMAKE_CURRENT_SOURCE_DIR}/src/base/fmt_library.cpp")
+target_compile_features(pyro_fmt PRIVATE cxx_std_20)
+target_compile_options(pyro_fmt PRIVATE -fvisibility=hidden -fvisibility-inlines-hidden -ffunction-sections -fdata-sections
+  $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+target_include_directories(pyro_fmt SYSTEM PRIVATE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
+set_target_properties(pyro_fmt PROPERTIES POSITION_INDEPENDENT_CODE ON)
+if(fmt_VERSION VERSION_GREATER_EQUAL 10)
+  target_compile_definitions(pyro_fmt PUBLIC FMT_HEADER_ONLY=1)
+endif()
+target_link_libraries(pyro_options INTERFACE pyro_fmt)
+
 add_library(pyro_sanitize INTERFACE)
 if(PYRO_SANITIZE)
   target_compile_options(pyro_sanitize INTERFACE -fsanitize=${PYRO_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(pyro_sanitize INTERFACE -fsanitize=${PYRO_SANITIZE})
+endif()
+if(PYRO_FUZZ)
+  # What the fuzzer is to see into.
+  target_compile_options(pyro_sanitize INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # pyro_room(<room> SOURCES <file>... [ROOMS <room>...] [LIBRARIES <target>...])

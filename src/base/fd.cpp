@@ -20,7 +20,11 @@ void Fd::reset(int fd) noexcept {
 }
 
 Result<Fd> Fd::duplicate() const {
-  const int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
+  return duplicate_fd(fd_);
+}
+
+Result<Fd> duplicate_fd(int fd) {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) {
     return errno_error(errno, "cannot duplicate a file descriptor");
   }

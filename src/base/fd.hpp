@@ -38,6 +38,9 @@ class Fd {
   int fd_ = -1;
 };
 
+/// A CLOEXEC copy of a descriptor that somebody else owns.
+Result<Fd> duplicate_fd(int fd);
+
 /// Two ends of something, both CLOEXEC.
 struct FdPair {
   Fd first;
