@@ -20,6 +20,10 @@ bool known(FrameType type) noexcept {
     case FrameType::progress:
     case FrameType::status_request:
     case FrameType::status:
+    case FrameType::log:
+    case FrameType::attach:
+    case FrameType::stop:
+    case FrameType::stopped:
     case FrameType::exec:
     case FrameType::started:
     case FrameType::data:
@@ -125,6 +129,9 @@ base::ByteView FrameQueue::front() {
     auto& queue = control_.empty() ? data_ : control_;
     if (queue.empty()) {
       return {};
+    }
+    if (&queue == &control_) {
+      pending_control_ -= queue.front().size();
     }
     current_ = std::move(queue.front());
     queue.pop_front();

@@ -24,11 +24,15 @@ inline constexpr std::uint16_t kVersionMax = 1;
 inline constexpr std::size_t kHeaderBytes = 12;
 /// One data frame with its header is at most what Linux's virtio console writes in one go (32 KiB).
 inline constexpr std::size_t kMaxDataBytes = 32 * 1024 - kHeaderBytes;
-/// Arguments and environment of one command may fill 1 MiB together; the rest of the message is small.
+/// Arguments and environment of one command may fill 1 MiB together, as they travel (Exec::argument_bytes); the
+/// rest of the message is small.
 inline constexpr std::size_t kMaxArgumentBytes = 1024 * 1024;
 inline constexpr std::size_t kMaxControlBytes = kMaxArgumentBytes + 64 * 1024;
 /// What a sender may have under way per stream and channel without hearing from the receiver.
 inline constexpr std::uint32_t kWindowBytes = 256 * 1024;
+
+/// Signals that a supervisor keeps for a command that has not started: more make no sense.
+inline constexpr std::size_t kMaxEarlySignals = 16;
 
 enum class FrameType : std::uint8_t {
   // The link (stream 0).
@@ -44,6 +48,10 @@ enum class FrameType : std::uint8_t {
   progress = 17,    // supervisor → client
   status_request = 18,
   status = 19,
+  log = 20,      // supervisor → client
+  attach = 21,   // client → supervisor: first frame of a client that comes later
+  stop = 22,     // client → supervisor: end the VM cleanly
+  stopped = 23,  // supervisor → client: it has ended, as a client asked for; the last frame
   // One command (its stream).
   exec = 32,
   started = 33,
@@ -95,11 +103,17 @@ class FrameParser {
 /// not overtake data (exit) are queued as data.
 class FrameQueue {
  public:
-  void push_control(base::Bytes frame) { push(control_, std::move(frame)); }
+  void push_control(base::Bytes frame) {
+    pending_control_ += frame.size();
+    push(control_, std::move(frame));
+  }
   void push_data(base::Bytes frame) { push(data_, std::move(frame)); }
   [[nodiscard]] bool empty() const noexcept { return current_.empty() && control_.empty() && data_.empty(); }
   /// Bytes queued and not yet written.
   [[nodiscard]] std::size_t pending_bytes() const noexcept { return pending_; }
+  /// Of these, bytes of control frames of which nothing was written: they carry no credit, so only this tells a
+  /// sender that nobody reads.
+  [[nodiscard]] std::size_t pending_control_bytes() const noexcept { return pending_control_; }
   /// What to write next; empty if nothing is queued. Valid until advance() or a push.
   base::ByteView front();
   /// `written` bytes of front() were sent.
@@ -112,6 +126,7 @@ class FrameQueue {
   base::Bytes current_;
   std::size_t current_offset_ = 0;
   std::size_t pending_ = 0;
+  std::size_t pending_control_ = 0;
 };
 
 /// Sender's side of flow control on one channel: how much may still be sent.

@@ -31,14 +31,6 @@ bool has_nul(const std::vector<std::string>& texts) {
                      [](const std::string& text) { return text.find('\0') != std::string::npos; });
 }
 
-std::size_t total_bytes(const std::vector<std::string>& texts) {
-  std::size_t sum = 0;
-  for (const auto& text : texts) {
-    sum += text.size() + 1;
-  }
-  return sum;
-}
-
 }  // namespace
 
 Bytes Hello::encode() const {
@@ -152,6 +144,36 @@ Result<Progress> Progress::decode(ByteView payload) {
   return progress;
 }
 
+Bytes Log::encode() const {
+  ByteWriter out;
+  out.u8(static_cast<std::uint8_t>(level));
+  out.text(message);
+  return std::move(out).take();
+}
+
+Result<Log> Log::decode(ByteView payload) {
+  ByteReader in(payload);
+  Log log;
+  const std::uint8_t level = in.u8();
+  log.message = in.text();
+  if (!in.finished() || level < PYRO_LOG_ERROR || level > PYRO_LOG_DEBUG || log.message.size() > kMaxTextBytes) {
+    return malformed("log");
+  }
+  log.level = static_cast<pyro_log_level>(level);
+  return log;
+}
+
+std::size_t Exec::argument_bytes() const noexcept {
+  // A u32 before each list and each text, as ByteWriter::texts() has it.
+  std::size_t sum = 2 * sizeof(std::uint32_t);
+  for (const auto* texts : {&argv, &env}) {
+    for (const auto& text : *texts) {
+      sum += sizeof(std::uint32_t) + text.size();
+    }
+  }
+  return sum;
+}
+
 Bytes Exec::encode() const {
   ByteWriter out;
   out.texts(argv);
@@ -179,7 +201,7 @@ Result<Exec> Exec::decode(ByteView payload) {
   exec.pty = pty == 1;
   if (!in.finished() || pty > 1 || exec.argv.empty() || has_nul(exec.argv) || has_nul(exec.env) ||
       has_nul({exec.cwd, exec.user}) || exec.cwd.size() > kMaxPathBytes || exec.user.size() > kMaxNameBytes ||
-      total_bytes(exec.argv) + total_bytes(exec.env) > kMaxArgumentBytes) {
+      exec.argument_bytes() > kMaxArgumentBytes) {
     return malformed("exec");
   }
   return exec;
@@ -240,6 +262,7 @@ Bytes Exit::encode() const {
   out.i32(exit_code);
   out.i32(term_signal);
   out.u8(static_cast<std::uint8_t>(failure));
+  out.i32(status);
   out.text(clipped(message, kMaxTextBytes));
   out.u8(oom_killed ? 1 : 0);
   out.u8(timed_out ? 1 : 0);
@@ -255,6 +278,7 @@ Result<Exit> Exit::decode(ByteView payload) {
   exit.exit_code = in.i32();
   exit.term_signal = in.i32();
   const std::uint8_t failure = in.u8();
+  const std::int32_t status = in.i32();
   exit.message = in.text();
   const std::uint8_t oom_killed = in.u8();
   const std::uint8_t timed_out = in.u8();
@@ -262,10 +286,14 @@ Result<Exit> Exit::decode(ByteView payload) {
   exit.cpu_time_ms = in.u64();
   exit.memory_peak_bytes = in.u64();
   exit.failure = static_cast<ExecFailure>(failure);
+  exit.status = static_cast<pyro_status>(status);
   exit.oom_killed = oom_killed == 1;
   exit.timed_out = timed_out == 1;
   const bool known_failure = failure == 0 || (failure >= 125 && failure <= 127);
-  if (!in.finished() || !known_failure || oom_killed > 1 || timed_out > 1 || exit.exit_code < 0 ||
+  const bool known_status = exit.failure == ExecFailure::other
+                                ? status >= PYRO_ERROR_INVALID && status <= PYRO_ERROR_INTERNAL
+                                : status == PYRO_OK;
+  if (!in.finished() || !known_failure || !known_status || oom_killed > 1 || timed_out > 1 || exit.exit_code < 0 ||
       exit.exit_code > 255 || exit.term_signal < 0 || exit.term_signal > 64 || exit.message.size() > kMaxTextBytes) {
     return malformed("exit");
   }
@@ -300,6 +328,7 @@ Bytes Configure::encode() const {
   out.u64(max_lifetime_ms);
   out.text(vm_id);
   out.text(build_id);
+  out.u8(outlives_client ? 1 : 0);
   return std::move(out).take();
 }
 
@@ -315,11 +344,30 @@ Result<Configure> Configure::decode(ByteView payload) {
   message.max_lifetime_ms = in.u64();
   message.vm_id = in.text();
   message.build_id = in.text();
+  const std::uint8_t outlives_client = in.u8();
+  message.outlives_client = outlives_client == 1;
   message.engine = static_cast<EngineKind>(engine);
-  if (!in.finished() || engine < 1 || engine > 2 || message.version < kVersionMin || message.version > kVersionMax ||
-      message.vcpu_count == 0 || message.mem_mib == 0 || message.disk_mib == 0 || message.boot_timeout_ms == 0 ||
-      message.vm_id.empty() || message.vm_id.size() > kMaxNameBytes || message.build_id.size() > kMaxNameBytes) {
+  if (!in.finished() || outlives_client > 1 || engine < 1 || engine > 2 || message.version < kVersionMin ||
+      message.version > kVersionMax || message.vcpu_count == 0 || message.mem_mib == 0 || message.disk_mib == 0 ||
+      message.boot_timeout_ms == 0 || message.vm_id.empty() || message.vm_id.size() > kMaxNameBytes ||
+      message.build_id.size() > kMaxNameBytes) {
     return malformed("configure");
+  }
+  return message;
+}
+
+Bytes Attach::encode() const {
+  ByteWriter out;
+  out.u16(version);
+  return std::move(out).take();
+}
+
+Result<Attach> Attach::decode(ByteView payload) {
+  ByteReader in(payload);
+  Attach message;
+  message.version = in.u16();
+  if (!in.finished() || message.version < kVersionMin || message.version > kVersionMax) {
+    return malformed("attach");
   }
   return message;
 }
@@ -342,6 +390,16 @@ Result<Status> Status::decode(ByteView payload) {
     return malformed("status");
   }
   return status;
+}
+
+std::array<Bytes, 3> refusal_frames(std::uint32_t stream, const base::Error& error) {
+  Exit exit;
+  exit.failure = ExecFailure::other;
+  exit.exit_code = static_cast<std::int32_t>(exit.failure);
+  exit.status = error.code;
+  exit.message = error.message;
+  return {data_frame(stream, Channel::out, {}, true), data_frame(stream, Channel::err, {}, true),
+          message_frame(FrameType::exit, stream, exit)};
 }
 
 Bytes credit_frame(std::uint32_t stream, Channel channel, std::uint32_t bytes) {

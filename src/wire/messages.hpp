@@ -72,6 +72,15 @@ struct Progress {
   static base::Result<Progress> decode(base::ByteView payload);
 };
 
+/// A line for the log of whoever asked for the VM.
+struct Log {
+  pyro_log_level level = PYRO_LOG_DEBUG;
+  std::string message;
+
+  [[nodiscard]] base::Bytes encode() const;
+  static base::Result<Log> decode(base::ByteView payload);
+};
+
 /// A command to run, on the stream that the frame names.
 struct Exec {
   std::vector<std::string> argv;
@@ -85,6 +94,8 @@ struct Exec {
   /// 0: none. Enforced by the supervisor, which counts from `started`; the agent ignores it.
   std::uint64_t timeout_ms = 0;
 
+  /// What argv and env take in the message, lengths included; at most kMaxArgumentBytes.
+  [[nodiscard]] std::size_t argument_bytes() const noexcept;
   [[nodiscard]] base::Bytes encode() const;
   static base::Result<Exec> decode(base::ByteView payload);
 };
@@ -121,6 +132,8 @@ struct Exit {
   /// Signal that ended the command, else 0; then exit_code is 128 + it.
   std::int32_t term_signal = 0;
   ExecFailure failure = ExecFailure::none;
+  /// With failure `other` the group that the reason belongs to, else PYRO_OK.
+  pyro_status status = PYRO_OK;
   /// Why it could not be started, in words.
   std::string message;
   bool oom_killed = false;
@@ -156,8 +169,11 @@ enum class ConfigureFd : std::uint8_t {
   root,        // EROFS root image
   scratch,     // pristine ext4 image
   delta,       // empty unnamed file for what the guest writes
-  engine,      // the engine's program file (O_PATH), for engine software
-  count
+  engine,      // software: QEMU's program file (O_PATH); kvm: /dev/kvm
+  count,
+  /// Only of a VM that outlives its client: a listening socket for others.
+  listener = count,
+  count_outliving
 };
 
 /// First frame to a supervisor: everything it is to know.
@@ -172,9 +188,20 @@ struct Configure {
   std::uint64_t max_lifetime_ms = 0;
   std::string vm_id;
   std::string build_id;
+  /// Once it is ready the VM goes on without this client, and takes others in.
+  bool outlives_client = false;
 
   [[nodiscard]] base::Bytes encode() const;
   static base::Result<Configure> decode(base::ByteView payload);
+};
+
+/// First frame of a client that did not start the VM.
+struct Attach {
+  /// The highest one that it and the supervisor's Hello know.
+  std::uint16_t version = kVersionMax;
+
+  [[nodiscard]] base::Bytes encode() const;
+  static base::Result<Attach> decode(base::ByteView payload);
 };
 
 /// What a supervisor answers to status_request.
@@ -194,10 +221,13 @@ base::Bytes message_frame(FrameType type, std::uint32_t stream, const Message& m
   return encode_frame(type, stream, flags, message.encode());
 }
 
-/// A frame without payload (ping, pong, kill, power_off, started, status_request).
+/// A frame without payload (ping, pong, kill, power_off, started, status_request, stop, stopped).
 inline base::Bytes bare_frame(FrameType type, std::uint32_t stream = 0) {
   return encode_frame(type, stream, 0, {});
 }
+
+/// The answer to an exec that is not run: both output channels end, and the exit says why. All of them go as data.
+std::array<base::Bytes, 3> refusal_frames(std::uint32_t stream, const base::Error& error);
 
 /// A credit frame for one channel.
 base::Bytes credit_frame(std::uint32_t stream, Channel channel, std::uint32_t bytes);

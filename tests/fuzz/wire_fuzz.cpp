@@ -42,10 +42,14 @@ void check_message(const Frame& frame) {
       return check_canonical<GuestReset>(frame.payload);
     case FrameType::configure:
       return check_canonical<Configure>(frame.payload);
+    case FrameType::attach:
+      return check_canonical<Attach>(frame.payload);
     case FrameType::progress:
       return check_canonical<Progress>(frame.payload);
     case FrameType::status:
       return check_canonical<Status>(frame.payload);
+    case FrameType::log:
+      return check_canonical<Log>(frame.payload);
     case FrameType::exec:
       return check_canonical<Exec>(frame.payload);
     case FrameType::credit:

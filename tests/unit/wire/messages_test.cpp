@@ -109,6 +109,7 @@ TEST_SUITE("wire") {
     check_exact(Ready{1234});
     check_exact(failed());
     check_exact(Progress{"boot", "starting the guest"});
+    check_exact(Log{PYRO_LOG_WARNING, "the guest broke a device"});
     check_exact(exec());
     check_exact(Credit{kWindowBytes});
     check_exact(Signal{15});
@@ -200,9 +201,29 @@ TEST_SUITE("wire") {
   TEST_CASE("exec: as many bytes of arguments as allowed → taken, and the frame fits its cap") {
     Exec message = exec();
     message.env.clear();
-    message.argv.assign(1, std::string(kMaxArgumentBytes - 1, 'x'));
+    message.argv.assign(1, std::string(kMaxArgumentBytes - 12, 'x'));
+    CHECK(message.argument_bytes() == kMaxArgumentBytes);
     CHECK(message.encode().size() <= kMaxControlBytes);
     CHECK(Exec::decode(message.encode()).ok());
+    message.argv[0] += 'x';
+    CHECK_FALSE(Exec::decode(message.encode()).ok());
+  }
+
+  TEST_CASE("exec: very many short arguments → counted as they travel: what is taken fits its frame") {
+    Exec message = exec();
+    message.cwd.assign(4096, 'd');
+    message.user.assign(256, 'u');
+    message.env.clear();
+    message.argv.assign(300'000, "a");
+    CHECK_FALSE(Exec::decode(message.encode()).ok());
+    message.argv.resize((kMaxArgumentBytes - 8) / 5);
+    CHECK(message.argument_bytes() <= kMaxArgumentBytes);
+    CHECK(Exec::decode(message.encode()).ok());
+    FrameParser parser;
+    parser.feed(message_frame(FrameType::exec, 1, message));
+    const auto frame = parser.next();
+    REQUIRE(frame.ok());
+    CHECK(frame->has_value());
   }
 
   TEST_CASE("exec: a flag that is neither 0 nor 1 → refused") {
@@ -230,8 +251,19 @@ TEST_SUITE("wire") {
          {ExecFailure::none, ExecFailure::other, ExecFailure::not_executable, ExecFailure::not_found}) {
       Exit message = exit_message();
       message.failure = failure;
+      message.status = failure == ExecFailure::other ? PYRO_ERROR_LIMIT : PYRO_OK;
       CHECK(Exit::decode(message.encode()).ok());
     }
+  }
+
+  TEST_CASE("exit: a status that is no error, or where none belongs → refused") {
+    Exit other = exit_message();
+    other.failure = ExecFailure::other;
+    other.status = PYRO_ERROR_LIMIT;
+    check_exact(other);
+    check_refused(other, [](Exit& m) { m.status = PYRO_OK; });
+    check_refused(other, [](Exit& m) { m.status = static_cast<pyro_status>(PYRO_ERROR_INTERNAL + 1); });
+    check_refused(exit_message(), [](Exit& m) { m.status = PYRO_ERROR_LIMIT; });
   }
 
   TEST_CASE("configure: zero sizes, no name, an unknown engine or version → refused") {
@@ -242,6 +274,16 @@ TEST_SUITE("wire") {
     check_refused(configure(), [](Configure& m) { m.vm_id.clear(); });
     check_refused(configure(), [](Configure& m) { m.engine = static_cast<EngineKind>(3); });
     check_refused(configure(), [](Configure& m) { m.version = kVersionMax + 1; });
+  }
+
+  TEST_CASE("attach: a version that this build does not speak, or a longer message → refused") {
+    Attach message;
+    CHECK(Attach::decode(message.encode())->version == kVersionMax);
+    message.version = kVersionMax + 1;
+    CHECK_FALSE(Attach::decode(message.encode()).ok());
+    base::Bytes longer = Attach{}.encode();
+    longer.push_back(std::byte{0});
+    CHECK_FALSE(Attach::decode(longer).ok());
   }
 
   TEST_CASE("guest_reset: an unknown kind → refused") {
