@@ -1,0 +1,157 @@
+// rng, net, pmem and balloon.
+#include "devices/virtio/balloon.hpp"
+#include "devices/virtio/mmio_transport.hpp"
+#include "devices/virtio/net.hpp"
+#include "devices/virtio/pmem.hpp"
+#include "devices/virtio/rng.hpp"
+#include "fake_driver.hpp"
+#include "state/snapshot.hpp"
+
+#include <doctest/doctest.h>
+
+namespace pyro::devices::virtio {
+
+namespace {
+
+constexpr std::uint64_t kBuffer = 0x200000;
+
+struct Fixture {
+  explicit Fixture(std::unique_ptr<Device> device = nullptr)
+      : transport(memory, irq, device != nullptr ? std::move(device) : std::make_unique<Balloon>(memory), {}) {
+    REQUIRE(driver.start());
+  }
+  Balloon& balloon() { return static_cast<Balloon&>(transport.device()); }
+  std::optional<test::Used> request(std::uint32_t queue, const std::vector<test::Piece>& pieces) {
+    driver.add(queue, pieces);
+    driver.kick(queue);
+    return driver.take(queue);
+  }
+
+  memory::GuestMemory memory = test::make_memory();
+  test::FakeIrq irq;
+  MmioTransport transport;
+  test::FakeDriver driver{memory, transport};
+};
+
+}  // namespace
+
+TEST_SUITE("devices") {
+  TEST_CASE("virtio-rng: room for bytes → filled, at most a page per request") {
+    Fixture f(std::make_unique<Rng>());
+    CHECK(f.request(0, {{kBuffer, 64, true}})->written == 64);
+    CHECK(f.driver.peek_text(kBuffer, 64) != std::string(64, '\0'));
+    CHECK(f.request(0, {{kBuffer, 100000, true}, {kBuffer, 10, true}})->written == kMaxRandomBytes);
+    CHECK(f.driver.peek_text(kBuffer + kMaxRandomBytes, 64) == std::string(64, '\0'));
+    CHECK(f.irq.raised == 1);  // used_event was not moved
+    CHECK_FALSE(f.request(0, {{kBuffer, 64}}));
+    CHECK(f.driver.broken());
+  }
+
+  TEST_CASE("virtio-net: link down → a MAC address, no status bit; what is sent is dropped, nothing arrives") {
+    Fixture f(std::make_unique<Net>(MacAddress{2, 0, 0, 0, 0, 1}));
+    CHECK(f.driver.config<std::uint8_t>(0) == 2);
+    CHECK(f.driver.config<std::uint8_t>(5) == 1);
+    CHECK(f.driver.config<std::uint16_t>(6) == 0);
+    CHECK((f.driver.offered() & (1 << 5 | 1 << 16)) == (1 << 5 | 1 << 16));
+    CHECK_FALSE(f.request(0, {{kBuffer, 1526, true}}));
+    CHECK(f.request(1, {{kBuffer, 1526}})->written == 0);
+  }
+
+  TEST_CASE("virtio-pmem: its range, and a flush → done; anything else → failed; no room for an answer → broken") {
+    Fixture f(std::make_unique<Pmem>(memory::Range{0x100000000, 0x200000}));
+    CHECK(f.driver.config<std::uint64_t>(0) == 0x100000000);
+    CHECK(f.driver.config<std::uint64_t>(8) == 0x200000);
+    f.driver.poke(kBuffer + 4, std::uint32_t{99});
+    CHECK(f.request(0, {{kBuffer, 4}, {kBuffer + 4, 4, true}})->written == 4);
+    CHECK(f.driver.peek<std::uint32_t>(kBuffer + 4) == 0);
+    f.driver.poke(kBuffer, std::uint32_t{1});
+    CHECK(f.request(0, {{kBuffer, 4}, {kBuffer + 4, 4, true}}));
+    CHECK(f.driver.peek<std::uint32_t>(kBuffer + 4) != 0);
+    CHECK_FALSE(f.request(0, {{kBuffer, 4}, {kBuffer + 4, 3, true}}));
+    CHECK(f.driver.broken());
+  }
+
+  TEST_CASE("virtio-balloon: reported ranges, on either number of the queue → pages are given back") {
+    for (const std::uint32_t queue : {2U, 4U}) {
+      Fixture f;
+      f.driver.poke(kBuffer, std::uint64_t{1});
+      f.driver.poke(kBuffer + 0x10000, std::uint64_t{2});
+      CHECK(f.request(queue, {{kBuffer, 0x1000, true}, {kBuffer + 0x10000, 0x2000, true}}));
+      CHECK(f.driver.peek<std::uint64_t>(kBuffer) == 0);
+      CHECK(f.driver.peek<std::uint64_t>(kBuffer + 0x10000) == 0);
+      CHECK(f.balloon().discarded_bytes() == 0x3000);
+    }
+  }
+
+  TEST_CASE("virtio-balloon: inflated → those pages are given back, page numbers outside of memory do nothing") {
+    Fixture f;
+    for (std::uint64_t page = 0x300; page < 0x304; ++page) {
+      f.driver.poke(page << 12, std::uint64_t{7});
+    }
+    const std::array<std::uint32_t, 6> pages{0x300, 0x301, 0x303, 0xffffffff, 0xfffffffe, 0x400};
+    REQUIRE(f.memory.write(kBuffer, std::as_bytes(std::span(pages))));
+    CHECK(f.request(0, {{kBuffer, 24}}));
+    CHECK(f.driver.peek<std::uint64_t>(0x300000) == 0);
+    CHECK(f.driver.peek<std::uint64_t>(0x301000) == 0);
+    CHECK(f.driver.peek<std::uint64_t>(0x302000) == 7);
+    CHECK(f.driver.peek<std::uint64_t>(0x303000) == 0);
+    CHECK(f.balloon().discarded_bytes() == 0x3000);
+    CHECK(f.request(1, {{kBuffer, 24}}));
+    CHECK_FALSE(f.driver.broken());
+  }
+
+  TEST_CASE("virtio-balloon: a target of the host's → shows in the configuration, with an interrupt") {
+    Fixture f;
+    f.balloon().set_target_pages(1000);
+    CHECK(f.irq.raised == 1);
+    CHECK(f.driver.config<std::uint32_t>(0) == 1000);
+    f.balloon().set_target_pages(1000);
+    CHECK(f.irq.raised == 1);
+    f.driver.set(0x104, 500);
+    CHECK(f.balloon().actual_pages() == 500);
+    f.driver.set(0x100, 1);  // not the driver's to write
+    CHECK(f.driver.config<std::uint32_t>(0) == 1000);
+  }
+
+  TEST_CASE("virtio devices: saved into a snapshot and restored → the same state, and another device is refused") {
+    const auto make = [](int kind, const memory::GuestMemory& memory) -> std::unique_ptr<Device> {
+      switch (kind) {
+        case 0:
+          return std::make_unique<Rng>();
+        case 1:
+          return std::make_unique<Net>(MacAddress{2});
+        case 2:
+          return std::make_unique<Pmem>(memory::Range{0x100000000, 0x200000});
+        default:
+          return std::make_unique<Balloon>(memory);
+      }
+    };
+    const memory::GuestMemory balloon_memory = test::make_memory();
+    for (int kind = 0; kind < 4; ++kind) {
+      Fixture f(make(kind, balloon_memory));
+      f.driver.add(0, {{kBuffer, 4}, {kBuffer + 16, 64, true}});
+      f.driver.kick(0);
+      f.driver.set(0x104, 77);
+      REQUIRE(f.driver.start());
+      state::SnapshotWriter writer;
+      REQUIRE(writer.add(1, MmioTransport::kStateVersion, f.transport.save()).ok());
+      const base::Bytes snapshot = std::move(writer).finish();
+      const auto reader = state::SnapshotReader::parse(snapshot);
+      REQUIRE(reader.ok());
+      for (int other = 0; other < 4; ++other) {
+        MmioTransport restored(f.memory, f.irq, make(other, balloon_memory), {});
+        const auto section = reader->section(1, MmioTransport::kStateVersion, "device");
+        REQUIRE(section.ok());
+        CHECK(restored.restore(*section).ok() == (kind == other));
+        if (kind == other) {
+          CHECK(restored.save() == f.transport.save());
+        }
+      }
+    }
+    Fixture f(std::make_unique<Pmem>(memory::Range{0x100000000, 0x200000}));
+    MmioTransport moved(f.memory, f.irq, std::make_unique<Pmem>(memory::Range{0x200000000, 0x200000}), {});
+    CHECK_FALSE(moved.restore(f.transport.save()).ok());
+  }
+}
+
+}  // namespace pyro::devices::virtio
