@@ -2,6 +2,7 @@
 
 #include "base/io.hpp"
 #include "jail/landlock.hpp"
+#include "jail/privileges.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,8 +10,8 @@
 #include <csignal>
 
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -43,17 +44,8 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return out;
 }
 
-bool set_limit(__rlimit_resource resource, std::uint64_t value) noexcept {
-  if (value == 0) {
-    return true;
-  }
-  rlimit limit{};
-  if (::getrlimit(resource, &limit) != 0) {
-    return false;
-  }
-  limit.rlim_max = std::min<rlim_t>(limit.rlim_max, value);
-  limit.rlim_cur = limit.rlim_max;
-  return ::setrlimit(resource, &limit) == 0;
+bool limit(__rlimit_resource resource, std::uint64_t value) noexcept {
+  return value == 0 || lower_limit(resource, value);
 }
 
 // Descriptors move in two steps, first out of the way of every target number, so that a target can
@@ -105,27 +97,9 @@ bool place_fds(const std::vector<std::pair<int, int>>& wanted, int* status_pipe,
   return ::syscall(SYS_close_range, static_cast<unsigned>(above), ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) == 0;
 }
 
-bool leave_root() noexcept {
-  if (::geteuid() != 0) {
-    return true;
-  }
-  const auto id = static_cast<uid_t>(kPrivateUidBase + static_cast<std::uint32_t>(::getpid()));
-  // In a user namespace that maps no such id the caller's own id stays; it is not the host's root there.
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(id, id, id) != 0 || ::setresuid(id, id, id) != 0) {
-    return errno == EINVAL || errno == EPERM;
-  }
-  return true;
-}
-
-bool drop_capabilities() noexcept {
-  for (int capability = 0; capability < 64; ++capability) {
-    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno == EINVAL) {
-      break;  // past the last one that this kernel knows
-    }
-  }
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, 2> none{};
-  return ::syscall(SYS_capset, &header, none.data()) == 0;
+// Network and System V IPC of its own, empty ones. Best effort: many hosts forbid it to ordinary users.
+void leave_network() noexcept {
+  ::unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC);
 }
 
 [[noreturn]] void run_child(const ChildOptions& options, char* const* argv, char* const* env, pid_t parent,
@@ -145,17 +119,19 @@ bool drop_capabilities() noexcept {
   if (!place_fds(options.fds, &status_pipe, options.program, &program)) {
     fail(step_fds);
   }
-  if (!set_limit(RLIMIT_AS, options.limits.address_space_bytes) ||
-      !set_limit(RLIMIT_FSIZE, options.limits.file_size_bytes) ||
-      !set_limit(RLIMIT_NOFILE, options.limits.open_files)) {
+  if (!limit(RLIMIT_AS, options.limits.address_space_bytes) || !limit(RLIMIT_FSIZE, options.limits.file_size_bytes) ||
+      !limit(RLIMIT_NOFILE, options.limits.open_files) || !lower_limit(RLIMIT_CORE, 0)) {
     fail(step_limits);
   }
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
-  if (!leave_root()) {
+  // A supervisor that left root itself passed its user on; this is for one that could not.
+  drop_bounding_set();
+  if (!take_private_user(parent)) {
     fail(step_user);
   }
-  if (!drop_capabilities()) {
+  leave_network();
+  // A new user namespace comes with all capabilities, in that namespace.
+  drop_bounding_set();
+  if (!drop_all_capabilities()) {
     fail(step_capabilities);
   }
   // After the change of user, which clears it. If the parent died before this line, nobody will tell us.
@@ -173,12 +149,18 @@ bool drop_capabilities() noexcept {
 
 }  // namespace
 
+// By pidfd, here and below: the filter of a confined supervisor allows nothing else.
 Child::~Child() {
   if (pid_ <= 0) {
     return;
   }
-  ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  // By poll() first: an event loop that shares the pidfd has made it non-blocking, and waitid() obeys that.
+  pollfd end{pidfd_.get(), POLLIN, 0};
+  while (::poll(&end, 1, -1) < 0 && errno == EINTR) {
+  }
+  siginfo_t info{};
+  while (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 && errno == EINTR) {
   }
 }
 
@@ -192,19 +174,19 @@ std::int64_t Child::cpu_time_ms() const noexcept {
 }
 
 std::string Child::describe_end() {
-  int status = 0;
-  pid_t got = -1;
+  siginfo_t info{};
+  int status = -1;
   do {
-    got = ::waitpid(pid_, &status, WNOHANG);
-  } while (got < 0 && errno == EINTR);
-  if (got != pid_) {
+    status = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);
+  } while (status < 0 && errno == EINTR);
+  if (status != 0 || info.si_pid != pid_) {
     return "has not ended";
   }
   pid_ = -1;
-  if (WIFSIGNALED(status)) {
-    return fmt::format("was killed by signal {}", WTERMSIG(status));
+  if (info.si_code == CLD_EXITED) {
+    return fmt::format("exited with code {}", info.si_status);
   }
-  return fmt::format("exited with code {}", WEXITSTATUS(status));
+  return fmt::format("was killed by signal {}", info.si_status);
 }
 
 base::Result<Child> start_child(const ChildOptions& options) {
@@ -219,11 +201,15 @@ base::Result<Child> start_child(const ChildOptions& options) {
   if (pid == 0) {
     run_child(options, argv.data(), env.data(), parent, status.second.get());
   }
-  Child child(pid, base::Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
-  status.second.reset();
-  if (child.pidfd() < 0) {
-    return base::errno_error(errno, "cannot watch " + options.argv.front());
+  base::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.valid()) {
+    const int reason = errno;
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return base::errno_error(reason, "cannot watch " + options.argv.front());
   }
+  Child child(pid, std::move(pidfd));
+  status.second.reset();
   StepError report{};
   PYRO_TRY_ASSIGN(const std::string bytes, base::read_all(status.first.get(), sizeof(report), "the state of a child"));
   if (bytes.size() == sizeof(report)) {

@@ -63,8 +63,4 @@ class Child {
 /// Starts a child. An error says which step of the way to the program failed.
 base::Result<Child> start_child(const ChildOptions& options);
 
-/// First of the user ids that children of root run under: this plus their process id, so that no two
-/// running children, and nobody else, share one.
-inline constexpr std::uint32_t kPrivateUidBase = 0x70000000;
-
 }  // namespace pyro::jail

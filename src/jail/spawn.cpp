@@ -1,5 +1,8 @@
 #include "jail/spawn.hpp"
 
+#include "base/clock.hpp"
+
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -105,12 +108,16 @@ bool Process::wait(int timeout_ms) noexcept {
   if (reaped_ || !pidfd_.valid()) {
     return true;
   }
+  const std::int64_t deadline_ms = base::monotonic_ms() + timeout_ms;
   pollfd watched{pidfd_.get(), POLLIN, 0};
+  int left_ms = timeout_ms;
   int ready = 0;
-  do {
-    // A signal handler of the host starts the wait anew: at worst it lasts a little longer.
-    ready = ::poll(&watched, 1, timeout_ms);
-  } while (ready < 0 && errno == EINTR);
+  // A signal handler of the host interrupts the wait; what is left of it goes on.
+  while ((ready = ::poll(&watched, 1, left_ms)) < 0 && errno == EINTR) {
+    if (timeout_ms > 0) {
+      left_ms = static_cast<int>(std::max<std::int64_t>(deadline_ms - base::monotonic_ms(), 0));
+    }
+  }
   if (ready <= 0) {
     return false;
   }

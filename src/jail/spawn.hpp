@@ -45,7 +45,7 @@ class Process {
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   /// True in the process that started it, false in a forked child of that.
   [[nodiscard]] bool is_ours() const noexcept;
-  /// Waits up to `timeout_ms` for the end. True once it has ended.
+  /// Waits up to `timeout_ms` (-1: no limit) for the end, signals or not. True once it has ended.
   bool wait(int timeout_ms) noexcept;
   void kill() noexcept;
   /// How it ended, in words such as "was killed by signal 9". Call after wait() gave true.

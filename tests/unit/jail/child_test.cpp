@@ -1,7 +1,9 @@
 #include "jail/child.hpp"
 #include "base/fd.hpp"
 #include "base/io.hpp"
+#include "confined_child.hpp"
 #include "jail/fd_passing.hpp"
+#include "jail/privileges.hpp"
 
 #include <array>
 #include <csignal>
@@ -9,7 +11,9 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace pyro;
@@ -54,6 +58,9 @@ TEST_CASE("child: started → an environment of its own, no capabilities, no new
   CHECK(status.find("CapEff:\t0000000000000000") != std::string::npos);
   CHECK(status.find("CapPrm:\t0000000000000000") != std::string::npos);
   CHECK(status.find("NoNewPrivs:\t1") != std::string::npos);
+  if (::geteuid() == 0) {
+    CHECK(status.find("CapBnd:\t0000000000000000") != std::string::npos);
+  }
 }
 
 TEST_CASE("child of root: started → a user of its own") {
@@ -61,8 +68,26 @@ TEST_CASE("child of root: started → a user of its own") {
     MESSAGE("skipped: not root");
     return;
   }
-  const std::string uid = output_of("/usr/bin/id -u");
-  CHECK(std::stoul(uid) > jail::kPrivateUidBase);
+  const base::Fd program(::open("/bin/sleep", O_PATH | O_CLOEXEC));
+  jail::ChildOptions options;
+  options.program = program.get();
+  options.argv = {"sleep", "1000"};
+  options.readable_paths = {"/"};
+  const auto child = jail::start_child(options);
+  REQUIRE(child.ok());
+  // From outside: in the child's user namespace the id has no name.
+  const auto status = base::read_file("/proc/" + std::to_string(child->pid()) + "/status", 1 << 16);
+  REQUIRE(status.ok());
+  const std::string id = std::to_string(jail::kPrivateUidBase + static_cast<std::uint32_t>(::getpid()));
+  CHECK(status->find("Uid:\t" + id + "\t" + id + "\t" + id) != std::string::npos);
+}
+
+TEST_CASE("child: started → no network of its parent's, where user namespaces are allowed") {
+  if (jail::in_child([] { return ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 ? 0 : errno; }).exit_code != 0) {
+    MESSAGE("skipped: no user namespaces here");
+    return;
+  }
+  CHECK(output_of("/bin/grep -c : /proc/self/net/dev") == "1\n");  // lo, which is down
 }
 
 TEST_CASE("child: Landlock in force → other files cannot be read") {
@@ -101,6 +126,23 @@ TEST_CASE("child: destroyed → killed and reaped") {
     CHECK(::kill(pid, 0) == 0);
   }
   CHECK(::kill(pid, 0) != 0);
+}
+
+TEST_CASE("child: destroyed while an event loop has its pidfd non-blocking → reaped all the same") {
+  pid_t pid = -1;
+  {
+    const base::Fd program(::open("/bin/sleep", O_PATH | O_CLOEXEC));
+    jail::ChildOptions options;
+    options.program = program.get();
+    options.argv = {"sleep", "1000"};
+    options.readable_paths = {"/"};
+    auto child = jail::start_child(options);
+    REQUIRE(child.ok());
+    pid = child->pid();
+    REQUIRE(base::set_nonblocking(child->pidfd()).ok());
+  }
+  CHECK(::waitpid(pid, nullptr, WNOHANG) == -1);
+  CHECK(errno == ECHILD);
 }
 
 TEST_CASE("child: ends by itself → its pidfd tells, and how it ended") {
