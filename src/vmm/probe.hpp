@@ -19,7 +19,7 @@ struct KvmProbe {
 /// "absent", "no_permission", "emulating" or "accelerated". Static.
 const char* kvm_state_name(pyro_kvm_state state) noexcept;
 
-/// Finds out, within about 0.3 s whatever KVM does. A KVM that fails half-way is an answer (absent or
+/// Finds out, within about a second whatever KVM does. A KVM that fails half-way is an answer (absent or
 /// emulating, with the reason); an error means that the probe itself lacked memory, a timer or the like.
 /// While it runs, SIGRTMIN has a handler of the probe and is unblocked in the calling thread: meant for a
 /// process of its own (pyro-vm --probe).
