@@ -1,32 +1,14 @@
 #include "machine/console_log.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 
 namespace pyro::machine {
 
 namespace {
 constexpr std::size_t kMaxTailBytes = 8 * 1024;
-
-// Drops what is not printable ASCII, and whole CSI sequences (ECMA-48, 5.4): a log line must not be
-// able to drive the terminal of whoever reads an error message.
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '\x1b') {
-      if (i + 1 < text.size() && text[i + 1] == '[') {
-        i += 2;
-        while (i < text.size() && (text[i] < '@' || text[i] > '~')) {
-          ++i;
-        }
-      }
-    } else if (c == '\n' || c == '\t' || (c >= ' ' && c <= '~')) {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
+constexpr std::size_t kMaxReasonBytes = 200;
 }  // namespace
 
 void ConsoleLog::append(base::ByteView bytes) {
@@ -39,7 +21,7 @@ void ConsoleLog::append(base::ByteView bytes) {
 
 std::string ConsoleLog::tail(std::size_t max_lines) const {
   const std::string_view window = std::string_view(text_).substr(text_.size() - std::min(text_.size(), kMaxTailBytes));
-  std::string text = printable(window);
+  std::string text = base::printable(window, kMaxTailBytes, base::Lines::many);
   while (!text.empty() && text.back() == '\n') {
     text.pop_back();
   }
@@ -58,7 +40,7 @@ std::string ConsoleLog::panic_reason() const {
   }
   const auto begin = at + kMark.size();
   const auto end = std::min(text_.find_first_of("\r\n", begin), text_.size());
-  return printable(std::string_view(text_).substr(begin, std::min<std::size_t>(end - begin, 200)));
+  return base::printable(std::string_view(text_).substr(begin, end - begin), kMaxReasonBytes);
 }
 
 }  // namespace pyro::machine

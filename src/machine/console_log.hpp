@@ -8,6 +8,9 @@
 
 namespace pyro::machine {
 
+/// How many console lines an error message quotes.
+inline constexpr std::size_t kConsoleTailLines = 20;
+
 class ConsoleLog {
  public:
   /// Room for a kernel panic with its backtrace and register dump.

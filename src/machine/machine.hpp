@@ -19,6 +19,8 @@ namespace pyro::machine {
 
 /// What a machine is made of. All files were opened by the client; a machine knows no paths of them.
 struct MachineConfig {
+  /// Engine kvm rather than software.
+  bool use_kvm = false;
   std::uint32_t vcpu_count = 1;
   std::uint32_t mem_mib = 0;
   std::uint32_t disk_mib = 0;
@@ -31,7 +33,7 @@ struct MachineConfig {
   base::Fd scratch;
   /// Empty file that takes what the guest writes to its scratch disk.
   base::Fd delta;
-  /// The engine's program, if it is one.
+  /// Engine software: QEMU's program. Engine kvm: an open /dev/kvm.
   base::Fd engine;
 };
 
@@ -68,17 +70,26 @@ class Machine {
 
   /// Starts the guest. `on_end` is called at most once, never from within this call.
   virtual base::Status start(EndHandler on_end) = 0;
+  /// Locks this process down to what running the started machine takes (jail/confine.hpp, jail/seccomp.hpp).
+  /// For good; called once, after start(), when the process holds every descriptor that it will ever need.
+  virtual base::Status confine() = 0;
   /// Our end of the agent's console port: a stream socket. Given once, after start().
   virtual base::Fd take_agent_socket() = 0;
   /// The last lines that the guest wrote on its serial console; made printable.
   [[nodiscard]] virtual std::string console_tail() const = 0;
   /// CPU time that the guest has used so far; -1 if that cannot be told.
   [[nodiscard]] virtual std::int64_t cpu_time_ms() const = 0;
+  /// How often and why the guest was left so far, in words; empty if that cannot be told.
+  [[nodiscard]] virtual std::string exit_statistics() const { return {}; }
   /// Looks into the vCPUs; `answer` is called at most once.
   virtual void check_liveness(std::function<void(Liveness)> answer) = 0;
 };
 
+/// A machine of the kvm engine: room vmm, in this process.
+std::unique_ptr<Machine> make_kvm_machine(boost::asio::io_context& io, MachineConfig config);
 /// A machine of the software engine (QEMU, TCG).
 std::unique_ptr<Machine> make_qemu_machine(boost::asio::io_context& io, MachineConfig config);
+/// Whichever `config` asks for.
+std::unique_ptr<Machine> make_machine(boost::asio::io_context& io, MachineConfig config);
 
 }  // namespace pyro::machine

@@ -1,19 +1,26 @@
 #include "machine/qemu/qemu_command.hpp"
 
+#include "machine/guest_command_line.hpp"
+
 #include <fmt/format.h>
 
 namespace pyro::machine {
 
-std::string guest_command_line(std::uint64_t tsc_khz) {
-  // quiet, panic=-1: only a panic speaks, and ends the VM at once.
-  // mitigations=off init_on_alloc=0: the guest is one trust domain.
-  // tsc_early_khz: see measure_tsc_khz().
-  // no_timer_check lpj cryptomgr.notests: skip calibrations and self-tests, a third of the boot under
-  // emulation; lpj only scales udelay(), which no device of ours needs to be exact.
-  return fmt::format(
-      "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable tsc_early_khz={} no_timer_check "
-      "lpj=4000000 cryptomgr.notests",
-      tsc_khz);
+std::vector<std::string> qemu_readable_paths(std::string_view program) {
+  std::vector<std::string> paths = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/urandom"};
+  if (!program.starts_with('/') || program.starts_with("/usr/")) {
+    return paths;
+  }
+  paths.emplace_back(program);
+  const std::string_view folder = program.substr(0, program.rfind('/'));
+  if (folder.ends_with("/bin")) {
+    // Not all of the prefix: it may be somebody's home.
+    const std::string prefix(folder.substr(0, folder.size() - std::string_view("/bin").size()));
+    for (const char* part : {"/lib", "/lib64", "/share/qemu"}) {
+      paths.push_back(prefix + part);
+    }
+  }
+  return paths;
 }
 
 std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib, std::uint64_t tsc_khz) {
@@ -52,7 +59,7 @@ std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t me
       "-initrd",
       fmt::format("/proc/self/fd/{}", static_cast<int>(kQemuFdInitrd)),
       "-append",
-      guest_command_line(tsc_khz),
+      qemu_command_line(tsc_khz),
       "-global",
       "virtio-mmio.force-legacy=false",
       "-add-fd",
@@ -82,10 +89,11 @@ std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t me
       socket("monitor", kQemuFdMonitor),
       "-mon",
       "chardev=monitor,mode=control",
+      // An error of the host's disk is the guest's to see: QEMU's default stops the VM when that is full.
       "-device",
-      "virtio-blk-device,drive=root,serial=root",
+      "virtio-blk-device,drive=root,serial=root,werror=report,rerror=report",
       "-device",
-      "virtio-blk-device,drive=scratch,serial=scratch,discard=on",
+      "virtio-blk-device,drive=scratch,serial=scratch,discard=on,werror=report,rerror=report",
       "-chardev",
       socket("agent", kQemuFdAgent),
       "-device",

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pyro::machine {
@@ -23,8 +24,9 @@ enum QemuFd : int {
 /// fit well into this, and a full buffer only costs translating again.
 inline constexpr std::uint32_t kTranslationBufferMib = 128;
 
-/// What the guest kernel is told.
-std::string guest_command_line(std::uint64_t tsc_khz);
+/// What QEMU reads on the host: the system's libraries and firmware, and of a `program` that lies elsewhere
+/// (".../bin/qemu-system-x86_64") its own ones.
+std::vector<std::string> qemu_readable_paths(std::string_view program);
 
 std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib, std::uint64_t tsc_khz);
 

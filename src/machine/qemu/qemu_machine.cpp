@@ -1,6 +1,8 @@
 // Machine backend of the software engine: one QEMU process, started with descriptors only.
 #include "base/io.hpp"
 #include "jail/child.hpp"
+#include "jail/confine.hpp"
+#include "jail/seccomp.hpp"
 #include "machine/console_log.hpp"
 #include "machine/initrd.hpp"
 #include "machine/machine.hpp"
@@ -11,7 +13,9 @@
 #include "machine/qemu/registers.hpp"
 #include "machine/qemu/tsc.hpp"
 
+#include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include <unistd.h>
 
@@ -31,8 +35,11 @@ constexpr std::uint64_t kQemuAddressSpaceMib = 3 * 1024;
 // A delta holds at most every cluster once, plus qcow2's own tables (under 1 %).
 constexpr std::uint64_t kDeltaOverheadMib = 64;
 constexpr std::uint64_t kQemuOpenFiles = 256;
-// How many console lines an error message quotes.
-constexpr std::size_t kTailLines = 20;
+// pyro-vm itself, once QEMU runs: its program, and 256 commands with a window of 256 KiB for each of three
+// channels, four times over.
+constexpr std::uint64_t kSupervisorAddressSpaceMib = 1024;
+// More than a socket's buffer holds; an engine that goes on writing is not waited for.
+constexpr int kMaxLastReads = 64;
 
 class QemuMachine final : public Machine {
  public:
@@ -40,8 +47,9 @@ class QemuMachine final : public Machine {
   ~QemuMachine() override = default;
 
   base::Status start(EndHandler on_end) override;
+  base::Status confine() override;
   base::Fd take_agent_socket() override { return std::move(agent_); }
-  [[nodiscard]] std::string console_tail() const override { return console_.tail(kTailLines); }
+  [[nodiscard]] std::string console_tail() const override { return console_.tail(kConsoleTailLines); }
   [[nodiscard]] std::int64_t cpu_time_ms() const override { return child_ ? child_->cpu_time_ms() : -1; }
   void check_liveness(std::function<void(Liveness)> answer) override;
 
@@ -50,6 +58,7 @@ class QemuMachine final : public Machine {
   void read_console();
   ReadOutcome take_console();
   void wait_for_end();
+  void report_end();
   [[nodiscard]] MachineEnd describe_end();
 
   asio::io_context& io_;
@@ -58,6 +67,8 @@ class QemuMachine final : public Machine {
   base::Fd agent_;
   ConsoleLog console_;
   std::string shutdown_reason_;
+  bool stopped_ = false;
+  bool end_reported_ = false;
   std::optional<asio::posix::stream_descriptor> console_socket_;
   std::optional<asio::posix::stream_descriptor> pidfd_;
   std::optional<QmpConnection> qmp_;
@@ -72,6 +83,8 @@ base::Status QemuMachine::start(EndHandler on_end) {
   PYRO_TRY_ASSIGN(base::FdPair monitor, base::make_socket_pair());
   PYRO_TRY_ASSIGN(jail::Child child, start_qemu(console.second.get(), agent.second.get(), monitor.second.get()));
   child_.emplace(std::move(child));
+  // The files are QEMU's now.
+  config_ = MachineConfig{};
   agent_ = std::move(agent.first);
 
   console_socket_.emplace(io_, console.first.release());
@@ -79,7 +92,11 @@ base::Status QemuMachine::start(EndHandler on_end) {
   read_console();
   qmp_.emplace(io_, std::move(monitor.first), [this](std::string_view name, const boost::json::object& data) {
     const auto* reason = data.if_contains("reason");
-    if (name == "SHUTDOWN" && reason != nullptr && reason->is_string()) {
+    if (name == "STOP") {
+      // Nobody is there to continue it.
+      stopped_ = true;
+      report_end();
+    } else if (name == "SHUTDOWN" && reason != nullptr && reason->is_string()) {
       shutdown_reason_ = std::string(reason->as_string());
     }
   });
@@ -88,6 +105,15 @@ base::Status QemuMachine::start(EndHandler on_end) {
   pidfd_.emplace(io_, pidfd.release());
   wait_for_end();
   return base::success();
+}
+
+// What is left to do is moving frames, and ending QEMU.
+base::Status QemuMachine::confine() {
+  jail::ConfineOptions options;
+  options.limits.address_space_bytes = kSupervisorAddressSpaceMib * kMib;
+  options.limits.no_file_writes = true;
+  PYRO_TRY(jail::confine_process(options));
+  return jail::install_filter(jail::ThreadKind::supervisor, {.engine_pidfd = child_->pidfd()});
 }
 
 base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int monitor) {
@@ -108,7 +134,9 @@ base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int mo
   options.limits.address_space_bytes = (config_.mem_mib + kTranslationBufferMib + kQemuAddressSpaceMib) * kMib;
   options.limits.file_size_bytes = (config_.disk_mib + config_.disk_mib / 64 + kDeltaOverheadMib) * kMib;
   options.limits.open_files = kQemuOpenFiles;
-  options.readable_paths = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/urandom"};
+  std::error_code unknown;
+  options.readable_paths = qemu_readable_paths(
+      std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", config_.engine.get()), unknown).native());
   options.readable_fds = {kQemuFdKernel, kQemuFdInitrd};
   return jail::start_child(options);
 }
@@ -132,15 +160,20 @@ void QemuMachine::wait_for_end() {
     if (error) {
       return;
     }
-    while (take_console() == ReadOutcome::data) {
-    }
     qmp_->drain();
-    on_end_(describe_end());
+    report_end();
   });
 }
 
+void QemuMachine::report_end() {
+  if (!std::exchange(end_reported_, true)) {
+    for (int reads = 0; reads < kMaxLastReads && take_console() == ReadOutcome::data; ++reads) {
+    }
+    on_end_(describe_end());
+  }
+}
+
 MachineEnd QemuMachine::describe_end() {
-  const std::string how = child_->describe_end();
   if (const std::string reason = console_.panic_reason(); !reason.empty()) {
     return {MachineEnd::Kind::panicked, "the guest kernel panicked: " + reason};
   }
@@ -150,7 +183,8 @@ MachineEnd QemuMachine::describe_end() {
   if (shutdown_reason_ == "guest-reset") {
     return {MachineEnd::Kind::reset, "the guest rebooted, or its CPU stopped with a triple fault"};
   }
-  return {MachineEnd::Kind::engine_died, fmt::format("the software engine (QEMU) {}", how)};
+  return {MachineEnd::Kind::engine_died,
+          fmt::format("the software engine (QEMU) {}", stopped_ ? "stopped the VM" : child_->describe_end())};
 }
 
 void QemuMachine::check_liveness(std::function<void(Liveness)> answer) {

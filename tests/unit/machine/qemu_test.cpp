@@ -103,6 +103,34 @@ TEST_CASE("qemu command: → sandboxed, no default devices, no network, no path 
   }
 }
 
+TEST_CASE("qemu command: the host's disk fails → the guest gets the error, the VM is not stopped") {
+  int disks = 0;
+  for (const auto& word : machine::qemu_command(1, 512, 2600000)) {
+    if (word.starts_with("virtio-blk-device")) {
+      ++disks;
+      CHECK(word.find(",werror=report,rerror=report") != std::string::npos);
+    }
+  }
+  CHECK(disks == 2);
+}
+
+TEST_CASE(
+    "qemu paths: a QEMU of the system → the system; one elsewhere → its own program, libraries and firmware too") {
+  const auto has = [](const std::vector<std::string>& paths, std::string_view path) {
+    return std::find(paths.begin(), paths.end(), path) != paths.end();
+  };
+  const auto system = machine::qemu_readable_paths("/usr/bin/qemu-system-x86_64");
+  CHECK(has(system, "/usr"));
+  CHECK(machine::qemu_readable_paths("") == system);
+  const auto other = machine::qemu_readable_paths("/opt/qemu/bin/qemu-system-x86_64");
+  for (const char* path : {"/usr", "/opt/qemu/bin/qemu-system-x86_64", "/opt/qemu/lib", "/opt/qemu/share/qemu"}) {
+    CHECK(has(other, path));
+  }
+  CHECK_FALSE(has(other, "/opt/qemu"));
+  const auto loose = machine::qemu_readable_paths("/srv/qemu-system-x86_64");
+  CHECK(loose.size() == system.size() + 1);
+}
+
 TEST_CASE("registers: all vCPUs halted with interrupts off → never again") {
   using machine::all_halted_without_interrupts;
   const std::string dead =
