@@ -131,7 +131,8 @@ Status Agent::on_personalise(const wire::Frame& frame) {
 Status Agent::on_exec(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const wire::Exec exec, wire::Exec::decode(frame.payload));
   if (commands_.size() >= kMaxCommands) {
-    refuse(frame.stream, fmt::format("{} commands run in this guest already; wait for one to end", kMaxCommands));
+    refuse(frame.stream, base::make_error(PYRO_ERROR_LIMIT,
+                                          "{} commands run in this guest already; wait for one to end", kMaxCommands));
     return base::success();
   }
   auto command = Command::start(loop_, link_, frame.stream, next_command_++, exec, *inner_);
@@ -140,22 +141,17 @@ Status Agent::on_exec(wire::Frame& frame) {
     return base::success();
   }
   if (!command.ok()) {
-    refuse(frame.stream, command.error().message);
+    refuse(frame.stream, command.error());
     return base::success();
   }
   commands_.emplace(frame.stream, std::move(command).value());
   return base::success();
 }
 
-void Agent::refuse(std::uint32_t stream, std::string message) {
-  for (const auto channel : {wire::Channel::out, wire::Channel::err}) {
-    link_.send_data(wire::data_frame(stream, channel, {}, true));
+void Agent::refuse(std::uint32_t stream, const base::Error& error) {
+  for (base::Bytes& frame : wire::refusal_frames(stream, error)) {
+    link_.send_data(std::move(frame));
   }
-  wire::Exit exit;
-  exit.failure = wire::ExecFailure::other;
-  exit.exit_code = static_cast<int>(exit.failure);
-  exit.message = std::move(message);
-  link_.send_data(wire::message_frame(wire::FrameType::exit, stream, exit));
 }
 
 Status Agent::make_inner_namespace() {

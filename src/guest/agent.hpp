@@ -32,7 +32,7 @@ class Agent {
   base::Status on_frame(wire::Frame& frame);
   base::Status on_personalise(const wire::Frame& frame);
   base::Status on_exec(wire::Frame& frame);
-  void refuse(std::uint32_t stream, std::string message);
+  void refuse(std::uint32_t stream, const base::Error& error);
   base::Status make_inner_namespace();
   base::Status renew_inner_namespace();
   void drop_finished();

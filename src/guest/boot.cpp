@@ -30,6 +30,7 @@ namespace {
 constexpr const char* kPortName = "pyro.agent";
 constexpr const char* kRootSerial = "root";
 constexpr const char* kScratchSerial = "scratch";
+constexpr unsigned kVirtioIdPmem = 27;  // virtio 1.2, 5.19.1
 
 Status mount_kernel_filesystems() {
   for (const char* path : {"/proc", "/sys", "/dev", kLowerPath, kScratchPath, kRootPath, kPtsPath}) {
@@ -78,7 +79,32 @@ Status load_modules() {
   for (const char* module : {"virtio_mmio", "virtio_console", "virtio_blk", "erofs", "overlay"}) {
     PYRO_TRY(modules.load(module));
   }
+  if (has_virtio_device(kVirtioIdPmem)) {
+    for (const char* module : {"virtio_pmem", "nd_pmem"}) {
+      PYRO_TRY(modules.load(module));
+    }
+  }
   modules.discard_files();
+  return base::success();
+}
+
+// The root image is memory where the machine can map it into the guest (then all guests of the host share
+// its pages, and the guest keeps no copies), else a disk.
+Status mount_root_image() {
+  Status root = base::success();
+  if (has_virtio_device(kVirtioIdPmem)) {
+    PYRO_TRY_ASSIGN(const std::string device, find_persistent_memory());
+    root = mount_on(device.c_str(), kLowerPath, "erofs", MS_RDONLY | MS_NOATIME, "dax=always");
+  } else {
+    PYRO_TRY_ASSIGN(const std::string device, find_disk(kRootSerial));
+    root = mount_on(device.c_str(), kLowerPath, "erofs", MS_RDONLY | MS_NOATIME);
+  }
+  if (!root.ok()) {
+    auto error = std::move(root).error();
+    error.code = PYRO_ERROR_ENVIRONMENT;
+    error.message += "; the root image of the environment is broken: verify it, or build it again";
+    return error;
+  }
   return base::success();
 }
 
@@ -105,15 +131,8 @@ Status boot(Machine& machine) {
   PYRO_TRY_ASSIGN(machine.port, open_port(kPortName));
   PYRO_TRY(loaded);
 
-  PYRO_TRY_ASSIGN(const std::string root_disk, find_disk(kRootSerial));
   PYRO_TRY_ASSIGN(machine.scratch_disk, find_disk(kScratchSerial));
-  auto root = mount_on(root_disk.c_str(), kLowerPath, "erofs", MS_RDONLY | MS_NOATIME);
-  if (!root.ok()) {
-    auto error = std::move(root).error();
-    error.code = PYRO_ERROR_ENVIRONMENT;
-    error.message += "; the root image of the environment is broken: verify it, or build it again";
-    return error;
-  }
+  PYRO_TRY(mount_root_image());
   PYRO_TRY_ASSIGN(machine.cgroups, prepare_cgroups());
   if (auto status = loopback_up(); !status.ok()) {
     console_line(status.error().message);

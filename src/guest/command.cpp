@@ -131,6 +131,24 @@ Status Command::on_frame(wire::Frame& frame) {
 }
 
 void Command::write_input() {
+  write_queued_input();
+  if (pty_ && input_fd_.valid() && input_.finished() && !input_end_queued_) {
+    // A terminal has no other end of file; it waits for room as all input does.
+    input_end_queued_ = true;
+    input_.append_end(end_of_input(input_fd_.get(), input_.at_line_start()));
+    write_queued_input();
+  }
+  if (!input_fd_.valid()) {
+    grant_input(input_.discard());
+  } else if (input_.front().empty()) {
+    input_watch_->want(0);
+    if (input_.finished()) {
+      close_input();
+    }
+  }
+}
+
+void Command::write_queued_input() {
   while (input_fd_.valid() && !input_.front().empty()) {
     const base::ByteView next = input_.front();
     const ssize_t put = ::write(input_fd_.get(), next.data(), next.size());
@@ -143,18 +161,6 @@ void Command::write_input() {
       // EPIPE and the like: the command does not want its input.
       close_input();
     }
-  }
-  if (!input_fd_.valid()) {
-    grant_input(input_.discard());
-    return;
-  }
-  input_watch_->want(0);
-  if (input_.finished()) {
-    if (pty_) {
-      const std::string_view end = end_of_input(input_fd_.get(), input_.at_line_start());
-      [[maybe_unused]] const ssize_t put = ::write(input_fd_.get(), end.data(), end.size());
-    }
-    close_input();
   }
 }
 
@@ -299,6 +305,7 @@ void Command::send_exit() {
   wire::Exit exit;
   if (failure_.failure != wire::ExecFailure::none) {
     exit.failure = failure_.failure;
+    exit.status = failure_.status;
     exit.message = failure_.message;
     exit.exit_code = static_cast<int>(failure_.failure);
   } else if (WIFSIGNALED(*wait_status_)) {

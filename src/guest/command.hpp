@@ -53,6 +53,8 @@ class Command {
   base::Result<Stdio> make_streams(const wire::Exec& exec);
   void watch_all();
   void write_input();
+  /// Until the pipe or terminal takes no more.
+  void write_queued_input();
   void close_input();
   void grant_input(std::uint32_t bytes);
   void read_output(Output& output);
@@ -75,6 +77,7 @@ class Command {
   InputQueue input_;
   base::Fd input_fd_;
   std::unique_ptr<Watch> input_watch_;
+  bool input_end_queued_ = false;
   std::array<Output, 2> outputs_;
   std::int64_t started_ns_ = 0;
   std::int64_t duration_ns_ = 0;

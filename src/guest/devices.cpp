@@ -2,10 +2,13 @@
 
 #include "base/clock.hpp"
 #include "base/io.hpp"
+#include "guest/console.hpp"
 #include "guest/files.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,10 +19,34 @@ namespace pyro::guest {
 
 namespace {
 
-// Devices are there when their driver's module has loaded, or a moment later; one that is not there after
-// this was not given to the machine.
-constexpr std::int64_t kDeviceDeadlineMs = 5000;
-constexpr useconds_t kPollUs = 500;
+constexpr std::int64_t kPauseNs = 500'000;
+constexpr std::int64_t kMaxPauseNs = 100'000'000;
+constexpr std::int64_t kSayAfterNs = 10'000'000'000;
+
+// Repeats a look for something that a driver makes a moment after its module has loaded. The agent runs before every
+// thread of the kernel that it waits for, and looking takes long where many guests share a processor: so it pauses for
+// several times as long as the look took. There is no deadline but the host's for the whole boot, whose message quotes
+// the console.
+class Waiting {
+ public:
+  explicit Waiting(std::string what) : what_(std::move(what)) {}
+
+  void pause() {
+    const std::int64_t now_ns = base::monotonic_ns();
+    if (!said_ && now_ns - begin_ns_ >= kSayAfterNs) {
+      said_ = true;
+      console_line(fmt::format("still waiting for {}", what_));
+    }
+    ::usleep(static_cast<useconds_t>(std::clamp(4 * (now_ns - look_ns_), kPauseNs, kMaxPauseNs) / 1000));
+    look_ns_ = base::monotonic_ns();
+  }
+
+ private:
+  std::string what_;
+  std::int64_t begin_ns_ = base::monotonic_ns();
+  std::int64_t look_ns_ = begin_ns_;
+  bool said_ = false;
+};
 
 // The name of the entry of `directory` whose file `attribute` says `value`.
 std::optional<std::string> find_entry(const std::string& directory, const std::string& attribute,
@@ -46,33 +73,57 @@ std::optional<std::string> find_entry(const std::string& directory, const std::s
   return found;
 }
 
-base::Result<std::string> wait_for_device(const std::string& directory, const std::string& attribute,
-                                          const std::string& value) {
-  const std::int64_t deadline_ms = base::monotonic_ms() + kDeviceDeadlineMs;
+std::string wait_for_device(const std::string& directory, const std::string& attribute, const std::string& value) {
+  Waiting waiting(fmt::format("a device whose {}/*/{} is \"{}\"", directory, attribute, value));
   while (true) {
     if (const auto found = find_entry(directory, attribute, value)) {
       return "/dev/" + *found;
     }
-    if (base::monotonic_ms() > deadline_ms) {
-      return base::make_error(PYRO_ERROR_BOOT, "the machine has no device whose {}/*/{} is \"{}\"", directory,
-                              attribute, value);
+    waiting.pause();
+  }
+}
+
+// A disk's attributes and its node are there a moment before it can be opened. "bdi" is the last thing that comes
+// before; an attempt that is too early costs a search for a driver.
+base::Result<std::string> wait_for_disk(const std::string& attribute, const std::string& value) {
+  std::string path = wait_for_device("/sys/block", attribute, value);
+  const std::string ready = "/sys/block/" + path.substr(path.rfind('/') + 1) + "/bdi";
+  Waiting waiting(path);
+  while (true) {
+    if (::access(ready.c_str(), F_OK) == 0) {
+      auto opened = base::open_file(path, O_RDONLY);
+      if (opened.ok()) {
+        return path;
+      }
+      if (opened.error().sys_errno != ENXIO && opened.error().sys_errno != ENOENT) {
+        return std::move(opened).error();
+      }
     }
-    ::usleep(kPollUs);
+    waiting.pause();
   }
 }
 
 }  // namespace
 
 base::Result<std::string> find_disk(const std::string& serial) {
-  return wait_for_device("/sys/block", "serial", serial);
+  return wait_for_disk("serial", serial);
+}
+
+bool has_virtio_device(unsigned id) {
+  return find_entry("/sys/bus/virtio/devices", "device", fmt::format("0x{:04x}", id)).has_value();
+}
+
+base::Result<std::string> find_persistent_memory() {
+  // Under its own name: a raw image has no label to be known by, and a machine of ours has only one.
+  return wait_for_disk("queue/dax", "1");
 }
 
 base::Result<base::Fd> open_port(const std::string& name) {
-  PYRO_TRY_ASSIGN(const std::string path, wait_for_device("/sys/class/virtio-ports", "name", name));
+  const std::string path = wait_for_device("/sys/class/virtio-ports", "name", name);
   PYRO_TRY_ASSIGN(base::Fd port, base::open_file(path, O_RDWR | O_NONBLOCK));
-  // No deadline: a guest that was started ahead may wait for its supervisor for long.
+  Waiting waiting("the host at " + path);
   while (!host_is_connected(port.get())) {
-    ::usleep(kPollUs);
+    waiting.pause();
   }
   return port;
 }

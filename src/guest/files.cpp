@@ -2,6 +2,7 @@
 
 #include "base/io.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>

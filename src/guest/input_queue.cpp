@@ -14,11 +14,15 @@ bool InputQueue::push(base::Bytes bytes, bool end) {
 }
 
 base::ByteView InputQueue::front() const noexcept {
-  return chunks_.empty() ? base::ByteView() : base::ByteView(chunks_.front()).subspan(offset_);
+  return chunks_.empty() ? base::as_bytes(end_mark_) : base::ByteView(chunks_.front()).subspan(offset_);
 }
 
 std::uint32_t InputQueue::advance(std::size_t written) {
   if (written == 0) {
+    return 0;
+  }
+  if (chunks_.empty()) {
+    end_mark_.remove_prefix(written);
     return 0;
   }
   offset_ += written;
@@ -32,6 +36,7 @@ std::uint32_t InputQueue::advance(std::size_t written) {
 
 std::uint32_t InputQueue::discard() {
   std::uint32_t grant = 0;
+  end_mark_ = {};
   while (!chunks_.empty()) {
     grant += credit_.consume(static_cast<std::uint32_t>(chunks_.front().size() - offset_));
     chunks_.pop_front();

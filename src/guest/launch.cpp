@@ -1,6 +1,7 @@
 #include "guest/launch.hpp"
 
 #include "base/io.hpp"
+#include "base/text.hpp"
 #include "guest/boot.hpp"
 #include "guest/exec_plan.hpp"
 #include "guest/files.hpp"
@@ -25,40 +26,38 @@ using wire::ExecFailure;
 
 namespace {
 
-// A report is one atomic write: failure, then the message.
+// A report is one atomic write: failure, status, then the message.
 constexpr std::size_t kMaxReportBytes = PIPE_BUF;
+constexpr std::size_t kReportHeadBytes = 5;
 // Accounts of a guest are few; a file beyond this is not a passwd.
 constexpr std::size_t kMaxAccountsBytes = 1024 * 1024;
+// A name as an error message quotes it.
+constexpr std::size_t kMaxShownBytes = 200;
 constexpr rlim_t kOpenFilesSoft = 1024;
 constexpr rlim_t kOpenFilesHard = 1024 * 1024;
 
-std::string printable(std::string_view text) {
-  constexpr std::size_t max_shown = 200;
-  std::string out(text.substr(0, max_shown));
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      c = '?';
-    }
-  }
-  return out;
+[[noreturn]] void give_up(ExecFailure failure, pyro_status status, std::string_view message) {
+  base::ByteWriter report;
+  report.u8(static_cast<std::uint8_t>(failure));
+  report.i32(status);
+  report.raw(base::as_bytes(message.substr(0, kMaxReportBytes - kReportHeadBytes)));
+  [[maybe_unused]] const ssize_t put = ::write(kReportFd, report.view().data(), report.view().size());
+  ::_exit(static_cast<int>(failure));
 }
 
-[[noreturn]] void give_up(ExecFailure failure, std::string_view message) {
-  std::string report(1, static_cast<char>(failure));
-  report += message.substr(0, kMaxReportBytes - 1);
-  [[maybe_unused]] const ssize_t put = ::write(kReportFd, report.data(), report.size());
-  ::_exit(static_cast<int>(failure));
+[[noreturn]] void give_up(const base::Error& error) {
+  give_up(ExecFailure::other, error.code, error.message);
 }
 
 void require(const Status& status) {
   if (!status.ok()) {
-    give_up(ExecFailure::other, status.error().message);
+    give_up(status.error());
   }
 }
 
 void require(bool done, const char* what) {
   if (!done) {
-    give_up(ExecFailure::other, base::errno_error(errno, what).message);
+    give_up(base::errno_error(errno, what));
   }
 }
 
@@ -86,7 +85,7 @@ Account become(const wire::Exec& exec) {
   auto account = resolve_account(exec.user, read_file_in(root.get(), "etc/passwd", kMaxAccountsBytes),
                                  read_file_in(root.get(), "etc/group", kMaxAccountsBytes));
   if (!account.ok()) {
-    give_up(ExecFailure::other, account.error().message);
+    give_up(account.error());
   }
   if (exec.pty) {
     ::fchown(0, account->uid, static_cast<gid_t>(-1));
@@ -141,7 +140,8 @@ void execute(std::string& file, std::vector<std::string>& argv, std::vector<char
     const bool exists = exec.argv[0].find('/') != std::string::npos && ::access(exec.argv[0].c_str(), F_OK) == 0;
     reason = exists ? "the interpreter that it names does not exist" : "not found";
   }
-  give_up(failure, fmt::format("cannot run \"{}\": {}", printable(exec.argv[0]), reason));
+  give_up(failure, PYRO_OK,
+          fmt::format("cannot run \"{}\": {}", base::printable(exec.argv[0], kMaxShownBytes), reason));
 }
 
 [[noreturn]] void run_child(wire::Exec exec, const Stdio& stdio, int report, const InnerNamespace& inner) {
@@ -153,7 +153,7 @@ void execute(std::string& file, std::vector<std::string>& argv, std::vector<char
   if (exec.pty) {
     auto terminal = adopt_terminal(stdio.terminal.get());
     if (!terminal.ok()) {
-      give_up(ExecFailure::other, terminal.error().message);
+      give_up(terminal.error());
     }
     place_descriptors(terminal->get(), terminal->get(), terminal->get());
     (void)terminal->release();
@@ -163,8 +163,8 @@ void execute(std::string& file, std::vector<std::string>& argv, std::vector<char
   reset_process_state();
   const Account account = become(exec);
   if (::chdir(exec.cwd.empty() ? "/workspace" : exec.cwd.c_str()) != 0) {
-    give_up(ExecFailure::other,
-            fmt::format("cannot enter the working directory \"{}\": {}", printable(exec.cwd), base::errno_text(errno)));
+    give_up(base::make_error(PYRO_ERROR_INVALID, "cannot enter the working directory \"{}\": {}",
+                             base::printable(exec.cwd, kMaxShownBytes), base::errno_text(errno)));
   }
   execute_command(exec, account);
 }
@@ -185,15 +185,17 @@ Result<Launched> launch(const wire::Exec& exec, const Stdio& stdio, const Comman
 }
 
 std::optional<LaunchFailure> read_report(int report) {
-  std::array<char, kMaxReportBytes> buffer;
+  std::array<std::byte, kMaxReportBytes> buffer;
   const ssize_t got = ::read(report, buffer.data(), buffer.size());
   if (got < 0) {
     return std::nullopt;
   }
   LaunchFailure result;
   if (got > 0) {
-    result.failure = static_cast<ExecFailure>(buffer[0]);
-    result.message.assign(buffer.data() + 1, static_cast<std::size_t>(got) - 1);
+    base::ByteReader reader(base::ByteView(buffer).first(static_cast<std::size_t>(got)));
+    result.failure = static_cast<ExecFailure>(reader.u8());
+    result.status = static_cast<pyro_status>(reader.i32());
+    result.message = base::as_text(reader.raw(reader.remaining()));
   }
   return result;
 }

@@ -28,6 +28,8 @@ struct Launched {
 
 struct LaunchFailure {
   wire::ExecFailure failure = wire::ExecFailure::none;
+  /// With failure `other`.
+  pyro_status status = PYRO_OK;
   std::string message;
 };
 

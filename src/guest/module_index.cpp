@@ -1,5 +1,7 @@
 #include "guest/module_index.hpp"
 
+#include <algorithm>
+
 namespace pyro::guest {
 
 namespace {

@@ -14,6 +14,21 @@ base::Bytes bytes(std::size_t size, char fill = 'x') {
 }  // namespace
 
 TEST_SUITE("guest") {
+  TEST_CASE("input: a mark for the end → behind all input, across partial writes, without credit") {
+    InputQueue input;
+    REQUIRE(input.push(bytes(wire::kWindowBytes / 4 - 1), true));
+    input.append_end("\x04\x04");
+    CHECK(input.advance(wire::kWindowBytes / 4 - 1) == 0);
+    CHECK(base::as_text(input.front()) == "\x04\x04");
+    CHECK_FALSE(input.finished());
+    CHECK(input.advance(1) == 0);
+    CHECK_FALSE(input.finished());
+    CHECK(base::as_text(input.front()) == "\x04");
+    CHECK(input.advance(1) == 0);
+    CHECK(input.finished());
+    CHECK(input.front().empty());
+  }
+
   TEST_CASE("input: chunks → come out in order, across partial writes") {
     InputQueue input;
     REQUIRE(input.push(bytes(3, 'a'), false));
