@@ -28,39 +28,40 @@ std::optional<StoredEnvironment> find_sound(const Job& job) {
   return std::nullopt;
 }
 
-std::vector<state::Package> packages_of(const std::vector<Kernel>& kernels) {
+std::vector<state::Package> packages_of(const std::vector<KernelHold>& kernels) {
   std::vector<state::Package> packages;
   packages.reserve(kernels.size());
-  for (const Kernel& kernel : kernels) {
-    packages.push_back(kernel.package);
+  for (const KernelHold& held : kernels) {
+    packages.push_back(held.kernel().package);
   }
   return packages;
 }
 
 /// The kernel that a run of mmdebstrap found: the one it fetched, or the cached one of the same package.
-base::Result<Kernel> kernel_of(const Job& job, const TempDir& temp, const DebianTree& tree,
-                               const std::vector<Kernel>& cached) {
+base::Result<KernelHold> kernel_of(const Job& job, const TempDir& temp, const DebianTree& tree,
+                                   std::vector<KernelHold> cached) {
   if (!tree.kernel_deb.empty()) {
     return add_kernel(job.store, temp, tree.kernel_deb, tree.kernel_package, job.report);
   }
-  const auto known = std::find_if(cached.begin(), cached.end(), [&](const Kernel& kernel) {
-    return kernel.package.name == tree.kernel_package.name && kernel.package.version == tree.kernel_package.version;
+  const auto known = std::find_if(cached.begin(), cached.end(), [&](const KernelHold& held) {
+    const state::Package& package = held.kernel().package;
+    return package.name == tree.kernel_package.name && package.version == tree.kernel_package.version;
   });
   if (known == cached.end()) {
     return base::make_error(PYRO_ERROR_ENVIRONMENT, "the guest kernel {} was not downloaded", tree.kernel_package.name);
   }
-  return *known;
+  return std::move(*known);
 }
 
 base::Result<StoredEnvironment> build_entry(const Job& job, const CatalogueEntry& entry) {
   PYRO_TRY(require_tool("mkfs.erofs", "erofs-utils"));
   PYRO_TRY(job.store.check_space(entry.needs_mib << 20, fmt::format("building '{}'", entry.name)));
   PYRO_TRY_ASSIGN(const TempDir temp, job.store.make_temp(job.report));
-  const std::vector<Kernel> cached = cached_kernels(job.store);
+  std::vector<KernelHold> cached = cached_kernels(job.store);
   const std::string root = temp.file("root");
   PYRO_TRY_ASSIGN(const DebianTree tree,
                   run_mmdebstrap(temp, root, std::span(entry.packages), packages_of(cached), job.report));
-  PYRO_TRY_ASSIGN(const Kernel kernel, kernel_of(job, temp, tree, cached));
+  PYRO_TRY_ASSIGN(const KernelHold kernel, kernel_of(job, temp, tree, std::move(cached)));
   PYRO_TRY(tidy_built_tree(root));
   state::Manifest manifest;
   manifest.description = entry.description;
@@ -71,7 +72,7 @@ base::Result<StoredEnvironment> build_entry(const Job& job, const CatalogueEntry
 
 }  // namespace
 
-base::Result<Kernel> kernel_for_import(const Job& job, const TempDir& temp) {
+base::Result<KernelHold> kernel_for_import(const Job& job, const TempDir& temp) {
   std::optional<StoredEnvironment> newest;
   for (const CatalogueEntry& entry : catalogue()) {
     const auto found = job.store.find(entry.name);
@@ -92,18 +93,21 @@ base::Result<Kernel> kernel_for_import(const Job& job, const TempDir& temp) {
     if (package != packages.end()) {
       kernel.package = *package;
     }
-    return kernel;
+    if (auto held = KernelHold::open(job.store, std::move(kernel), false); held.ok()) {
+      return held;
+    }
   }
-  const std::vector<Kernel> cached = cached_kernels(job.store);
+  std::vector<KernelHold> cached = cached_kernels(job.store);
   if (!cached.empty()) {
-    return cached.back();
+    return std::move(cached.back());
   }
   PYRO_TRY_ASSIGN(const DebianTree tree, run_mmdebstrap(temp, temp.file("kernel-root"), std::nullopt, {}, job.report));
-  return kernel_of(job, temp, tree, cached);
+  return kernel_of(job, temp, tree, {});
 }
 
-base::Result<Outcome> register_tree(const Job& job, const TempDir& temp, const std::string& root, const Kernel& kernel,
-                                    state::Manifest manifest) {
+base::Result<Outcome> register_tree(const Job& job, const TempDir& temp, const std::string& root,
+                                    const KernelHold& held, state::Manifest manifest) {
+  const Kernel& kernel = held.kernel();
   const std::string image = temp.file("root.erofs");
   PYRO_TRY(make_erofs(root, image, job.report));
   manifest.kernel = kernel.image;
@@ -115,6 +119,7 @@ base::Result<Outcome> register_tree(const Job& job, const TempDir& temp, const s
               [](const auto& a, const auto& b) { return std::tie(a.name, a.version) < std::tie(b.name, b.version); });
   }
   PYRO_TRY_ASSIGN(const FileLock store_lock, job.store.lock(kStoreLock, LockKind::shared, job.report));
+  PYRO_TRY(held.restore(job.store, temp, job.report));
   PYRO_TRY_ASSIGN(manifest.root, job.store.add_blob(image, "root image", job.report));
   PYRO_TRY(job.store.commit(temp, job.request.name, manifest, job.report));
   PYRO_TRY_ASSIGN(const StoredEnvironment found, job.store.find(job.request.name));

@@ -12,10 +12,10 @@ namespace pyro::image {
 
 /// The kernel for an imported root file system: that of the newest environment of the catalogue that is here, else a
 /// cached one, else the current one of the package sources. Errors: as run_mmdebstrap().
-base::Result<Kernel> kernel_for_import(const Job& job, const TempDir& temp);
+base::Result<KernelHold> kernel_for_import(const Job& job, const TempDir& temp);
 
-/// Makes the image of the tree `root`, and registers it with `kernel` under the request's name.
-base::Result<Outcome> register_tree(const Job& job, const TempDir& temp, const std::string& root, const Kernel& kernel,
-                                    state::Manifest manifest);
+/// Makes the image of the tree `root`, and registers it with the kernel `held` under the request's name.
+base::Result<Outcome> register_tree(const Job& job, const TempDir& temp, const std::string& root,
+                                    const KernelHold& held, state::Manifest manifest);
 
 }  // namespace pyro::image

@@ -1,5 +1,7 @@
 #include "image/command.hpp"
 
+#include "base/search_path.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -11,6 +13,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 namespace pyro::image {
 
@@ -30,17 +34,7 @@ std::string search_path() {
 }
 
 std::string find_program(const std::string& program) {
-  const std::string path = search_path();
-  for (std::size_t start = 0; start <= path.size();) {
-    const std::size_t end = std::min(path.find(':', start), path.size());
-    std::string candidate = path.substr(start, end - start) + "/" + program;
-    // An empty or relative element would make the program depend on the working directory.
-    if (candidate.front() == '/' && ::access(candidate.c_str(), X_OK) == 0) {
-      return candidate;
-    }
-    start = end + 1;
-  }
-  return {};
+  return base::find_in_path(search_path(), program);
 }
 
 class LineSplitter {

@@ -12,6 +12,8 @@
 
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 namespace pyro::image {
 
 namespace {

@@ -34,13 +34,13 @@ base::Error write_failure(archive* disk, const std::string& name) {
   return error;
 }
 
-/// Counts an entry that begins, refusing what goes beyond the limits.
+/// Counts an entry that begins, refusing what goes beyond the limits. Hard links count too: in a pax archive they may
+/// have a body, which is written to the file that they name.
 base::Status count_entry(archive_entry* entry, const ExtractLimits& limits, ExtractCounts& counts) {
   const la_int64_t size = archive_entry_size(entry);
-  const bool is_data = archive_entry_filetype(entry) == AE_IFREG && archive_entry_hardlink(entry) == nullptr;
-  counts.bytes += is_data ? static_cast<std::uint64_t>(std::max<la_int64_t>(size, 0)) : 0;
+  counts.bytes += static_cast<std::uint64_t>(std::max<la_int64_t>(size, 0));
   ++counts.entries;
-  if (counts.bytes > limits.max_bytes || (is_data && size < 0)) {
+  if (counts.bytes > limits.max_bytes || size < 0) {
     return base::make_error(PYRO_ERROR_LIMIT, "its files have more than the {} MiB that are free on the disk",
                             limits.max_bytes >> 20);
   }

@@ -144,7 +144,7 @@ base::Result<Outcome> import_root(const Job& job) {
     job.report.progress("skipped", fmt::format("left out {} device nodes and sockets", counts.skipped));
   }
   PYRO_TRY(prepare_imported_tree(root));
-  PYRO_TRY_ASSIGN(const Kernel kernel, kernel_for_import(job, temp));
+  PYRO_TRY_ASSIGN(const KernelHold kernel, kernel_for_import(job, temp));
   state::Manifest manifest;
   manifest.description = fmt::format("imported root file system ({} files)", counts.entries);
   return register_tree(job, temp, root, kernel, std::move(manifest));

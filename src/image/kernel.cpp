@@ -5,10 +5,13 @@
 #include "image/verify.hpp"
 #include "state/json.hpp"
 
+#include <cerrno>
 #include <filesystem>
 
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
 #include <boost/json.hpp>
 
 namespace pyro::image {
@@ -114,6 +117,41 @@ base::Result<state::BlobRef> add_bytes(const Store& store, const TempDir& temp, 
   return store.add_blob(file, what, report);
 }
 
+base::Result<base::Fd> open_blob(const Store& store, const state::BlobRef& blob, std::string_view what) {
+  const std::string path = store.path(state::blob_path(blob.digest));
+  auto fd = base::open_file(path, O_RDONLY | O_NOFOLLOW);
+  if (!fd.ok()) {
+    return base::make_error(PYRO_ERROR_ENVIRONMENT, "the {} is missing: {}", what, fd.error().message);
+  }
+  return fd;
+}
+
+/// Puts a blob that was removed from the store back, from the descriptor that still holds it.
+base::Status restore_blob(const Store& store, const TempDir& temp, const state::BlobRef& blob, int held,
+                          const std::string& what, Report& report) {
+  if (::access(store.path(state::blob_path(blob.digest)).c_str(), F_OK) == 0) {
+    return base::success();
+  }
+  const std::string file = temp.file("restored");
+  {
+    PYRO_TRY_ASSIGN(const base::Fd fd, base::open_file(file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+    for (off_t offset = 0; static_cast<std::uint64_t>(offset) < blob.size;) {
+      const ssize_t put = ::sendfile(fd.get(), held, &offset, blob.size - static_cast<std::uint64_t>(offset));
+      if (put < 0 && errno != EINTR) {
+        return base::errno_error(errno, "cannot write " + file);
+      }
+      if (put == 0) {
+        break;
+      }
+    }
+  }
+  PYRO_TRY_ASSIGN(const state::BlobRef restored, store.add_blob(file, what, report));
+  if (restored != blob) {
+    return base::make_error(PYRO_ERROR_ENVIRONMENT, "the {} was changed while it was needed", what);
+  }
+  return base::success();
+}
+
 std::string record_path(const state::Package& package) {
   return fmt::format("{}/v{}-{}_{}", kKernelsDir, kInitramfsVersion, package.name, package.version);
 }
@@ -174,22 +212,44 @@ base::Result<Kernel> Kernel::decode(std::string_view text) {
   return out;
 }
 
-std::vector<Kernel> cached_kernels(const Store& store) {
-  std::vector<Kernel> kernels;
+base::Result<KernelHold> KernelHold::open(const Store& store, Kernel kernel, bool is_cached) {
+  KernelHold hold;
+  hold.kernel_ = std::move(kernel);
+  hold.is_cached_ = is_cached;
+  PYRO_TRY_ASSIGN(hold.image_, open_blob(store, hold.kernel_.image, "kernel"));
+  PYRO_TRY_ASSIGN(hold.initramfs_, open_blob(store, hold.kernel_.initramfs, "initramfs"));
+  return hold;
+}
+
+base::Status KernelHold::restore(const Store& store, const TempDir& temp, Report& report) const {
+  PYRO_TRY(restore_blob(store, temp, kernel_.image, image_.get(), "kernel", report));
+  PYRO_TRY(restore_blob(store, temp, kernel_.initramfs, initramfs_.get(), "initramfs", report));
+  const std::string record = record_path(kernel_.package);
+  if (is_cached_ && ::access(store.path(record).c_str(), F_OK) != 0) {
+    PYRO_TRY(store.put_record(temp, record, kernel_.encode(), 0600));
+  }
+  return base::success();
+}
+
+std::vector<KernelHold> cached_kernels(const Store& store) {
+  std::vector<KernelHold> kernels;
   std::error_code absent;
   for (const auto& entry : std::filesystem::directory_iterator(store.path(kKernelsDir), absent)) {
     const auto text = base::read_file(entry.path().string(), state::kMaxRecordBytes);
     const auto kernel = text.ok() ? Kernel::decode(text.value()) : text.error();
-    if (kernel.ok() && entry.path().string() == store.path(record_path(kernel->package)) &&
-        check_blob(store, kernel->image, "kernel").ok() && check_blob(store, kernel->initramfs, "initramfs").ok()) {
-      kernels.push_back(kernel.value());
+    if (!kernel.ok() || entry.path().string() != store.path(record_path(kernel->package)) ||
+        !check_blob(store, kernel->image, "kernel").ok() || !check_blob(store, kernel->initramfs, "initramfs").ok()) {
+      continue;
+    }
+    if (auto hold = KernelHold::open(store, kernel.value(), true); hold.ok()) {
+      kernels.push_back(std::move(hold).value());
     }
   }
   return kernels;
 }
 
-base::Result<Kernel> add_kernel(const Store& store, const TempDir& temp, const std::string& deb,
-                                const state::Package& package, Report& report) {
+base::Result<KernelHold> add_kernel(const Store& store, const TempDir& temp, const std::string& deb,
+                                    const state::Package& package, Report& report) {
   report.progress("kernel", "unpacking the guest kernel");
   PYRO_TRY_ASSIGN(KernelFiles files, read_package(deb));
   Kernel kernel;
@@ -201,7 +261,7 @@ base::Result<Kernel> add_kernel(const Store& store, const TempDir& temp, const s
   PYRO_TRY_ASSIGN(kernel.image, add_bytes(store, temp, image, "kernel", report));
   PYRO_TRY_ASSIGN(kernel.initramfs, add_bytes(store, temp, initramfs, "initramfs", report));
   PYRO_TRY(store.put_record(temp, record_path(package), kernel.encode(), 0600));
-  return kernel;
+  return KernelHold::open(store, std::move(kernel), true);
 }
 
 }  // namespace pyro::image

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include <fmt/format.h>
+
 namespace pyro::image {
 
 EnvironmentInfo describe(const StoredEnvironment& found) {

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/io.hpp"
+#include "base/text.hpp"
 #include "state/status_name.hpp"
 
 #include <boost/json.hpp>
@@ -14,33 +15,11 @@ namespace {
 
 /// Ten lines a second are a live display; more is work for nobody.
 constexpr std::int64_t kMinIntervalMs = 100;
-
-/// Length of the UTF-8 sequence at the start of `text` (RFC 3629: shortest form, no surrogates), 0 if there is none.
-std::size_t sequence_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const unsigned first = byte(0);
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xc2 && first <= 0xdf) {
-    return follows(1) ? 2 : 0;
-  }
-  if ((first & 0xf0) == 0xe0) {
-    const bool overlong = first == 0xe0 && byte(1) < 0xa0;
-    const bool surrogate = first == 0xed && byte(1) >= 0xa0;
-    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool overlong = first == 0xf0 && byte(1) < 0x90;
-    const bool beyond = first == 0xf4 && byte(1) >= 0x90;
-    return follows(1) && follows(2) && follows(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
+/// File names, which may be any bytes, get into messages.
+constexpr std::size_t kMaxTextBytes = 64 * 1024;
 
 json::string text_of(std::string_view text) {
-  const std::string clean = printable(text);
+  const std::string clean = base::printable(text, kMaxTextBytes);
   return json::string(clean.data(), clean.size());
 }
 
@@ -60,24 +39,6 @@ json::object environment_object(const EnvironmentInfo& info) {
 }
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
-    const auto first = static_cast<unsigned char>(text.front());
-    if (length == 0) {
-      out += '?';
-    } else if (first < 0x20 || first == 0x7f) {
-      out += ' ';
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
-  }
-  return out;
-}
 
 void Report::write_line(std::string line) {
   line += '\n';

@@ -56,8 +56,4 @@ class Report {
   std::int64_t last_line_ms_ = 0;
 };
 
-/// `text` as valid UTF-8 without control characters: others become '?' and spaces. File names, which may be any bytes,
-/// get into messages.
-std::string printable(std::string_view text);
-
 }  // namespace pyro::image

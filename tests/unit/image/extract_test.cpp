@@ -146,6 +146,18 @@ TEST_CASE("unpacking: more bytes or files than allowed are refused before they a
   CHECK(unpack(directory, many.finish()).find("more than 100 files") != std::string::npos);
 }
 
+TEST_CASE("unpacking: bodies of hard links count like any other") {
+  const ScopedDirectory directory;
+  // Only pax archives have them.
+  const std::string archive = TarWriter()
+                                  .add("x", '0', "x")
+                                  .add("pax", 'x', "16 comment=hiya\n")
+                                  .add("y", '1', std::string(2000, 'y'), "x")
+                                  .finish();
+  CHECK(unpack(directory, archive, nullptr, 1000).find("free") != std::string::npos);
+  CHECK(directory.read("in/x") == "x");
+}
+
 TEST_CASE("unpacking: what is cut or no archive is refused") {
   const ScopedDirectory directory;
   const std::string archive = TarWriter().add("x", '0', std::string(2000, 'x')).finish();

@@ -85,13 +85,6 @@ TEST_CASE("report: a client that is gone is no failure") {
   report.progress("a", "b");
 }
 
-TEST_CASE("printable: valid UTF-8 stays, everything else is replaced") {
-  CHECK(printable("plain ä € 😀") == "plain ä € 😀");
-  CHECK(printable("a\tb\x7f") == "a b ");
-  CHECK(printable("\x80\xc0\xaf\xe0\x80\xaf\xed\xa0\x80\xf5") == "??????????");
-  CHECK(printable("cut \xe2\x82") == "cut ??");
-}
-
 TEST_CASE("build progress: mmdebstrap's lines become stages with counts") {
   const auto lines = lines_of([](Report& report) {
     BuildProgress progress(report);

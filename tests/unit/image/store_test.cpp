@@ -1,5 +1,6 @@
 #include "image/store.hpp"
 
+#include "image/build.hpp"
 #include "image/command.hpp"
 #include "image/digest.hpp"
 #include "image/operations.hpp"
@@ -184,6 +185,41 @@ TEST_CASE("prune: removes one name with what only it needs, or everything, and k
   CHECK(fixture.run(prune_store, all).ok());
   CHECK(std::filesystem::is_empty(fixture.store.path(state::kBlobsDir)));
   CHECK(std::filesystem::is_empty(fixture.store.path(state::kNamesDir)));
+}
+
+TEST_CASE("prune: while a build is under way → its kernel, which no name needs yet, is put back for the commit") {
+  if (!require_tool("mkfs.erofs", "erofs-utils").ok()) {
+    MESSAGE("skipped: mkfs.erofs is not installed");
+    return;
+  }
+  StoreFixture fixture;
+  const state::Manifest first = fixture.environment("a");
+  const TempDir temp = fixture.store.make_temp(fixture.report).value();
+  Kernel kernel;
+  kernel.package = {"linux-image-6.1-cloud-amd64", "6.1-1", std::string(64, '1')};
+  kernel.version = "6.1";
+  kernel.image = first.kernel;
+  kernel.initramfs = first.initramfs;
+  const std::string record = std::string(kKernelsDir) +
+                             fmt::format("/v{}-{}_{}", kInitramfsVersion, kernel.package.name, kernel.package.version);
+  REQUIRE(fixture.store.put_record(temp, record, kernel.encode(), 0600).ok());
+  std::vector<KernelHold> cached = cached_kernels(fixture.store);
+  REQUIRE(cached.size() == 1);
+
+  REQUIRE(fixture.run(prune_store, named("a")).ok());
+  REQUIRE_FALSE(std::filesystem::exists(fixture.blob_file(kernel.image)));
+  REQUIRE_FALSE(std::filesystem::exists(fixture.store.path(record)));
+
+  std::filesystem::create_directory(temp.file("root"));
+  Request request = named("b");
+  request.home = fixture.home.path();
+  const Job job{request, fixture.store, fixture.report};
+  const auto registered = register_tree(job, temp, temp.file("root"), cached.front(), {});
+  CAPTURE((registered.ok() ? "" : registered.error().message));
+  REQUIRE(registered.ok());
+  CHECK(verify_environment(fixture.store, "b", fixture.report).ok());
+  CHECK(fixture.store.find("b")->manifest.kernel == kernel.image);
+  CHECK(cached_kernels(fixture.store).size() == 1);
 }
 
 TEST_CASE("sweep: what a killed process left goes, what a living one uses stays") {
