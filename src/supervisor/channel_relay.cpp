@@ -25,6 +25,11 @@ base::Status ChannelRelay::receive(base::ByteView bytes, bool end) {
     consumed(size);
     return base::success();
   }
+  // A receiver who is always a little behind never empties it: what has gone must not stay.
+  if (held_offset_ > held_.size() / 2) {
+    held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(held_offset_));
+    held_offset_ = 0;
+  }
   held_.insert(held_.end(), bytes.begin(), bytes.end());
   pump();
   return base::success();

@@ -30,6 +30,8 @@ class ChannelRelay {
   void end();
   /// The receiver is gone: whatever is held or comes is dropped, and the sender is granted for it.
   void discard();
+  /// Memory that it has taken for what it holds.
+  [[nodiscard]] std::size_t memory_bytes() const noexcept { return held_.capacity(); }
   /// The last chunk was forwarded.
   [[nodiscard]] bool finished() const noexcept { return finished_; }
 

@@ -15,6 +15,8 @@ namespace {
 using Descriptor = boost::asio::posix::stream_descriptor;
 // Two full data frames a read.
 constexpr std::size_t kReadBytes = 64 * 1024;
+// More than a socket's buffer holds; a peer that sends on and on is not waited for.
+constexpr int kMaxDrainReads = 64;
 }  // namespace
 
 Link::Link(boost::asio::io_context& io, base::Fd socket, bool takes_fds, Handlers handlers)
@@ -41,74 +43,108 @@ void Link::when_sent(std::function<void()> then) {
   flush();
 }
 
+void Link::drain() {
+  for (int reads = 0; reads < kMaxDrainReads && read_some(); ++reads) {
+  }
+}
+
 void Link::wait_read() {
   socket_.async_wait(Descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error && !ended_) {
-      read_once();
+    // An error means that this Link is gone.
+    if (error) {
+      return;
+    }
+    read_some();
+    if (!read_ended_) {
+      wait_read();
     }
   });
 }
 
-void Link::read_once() {
+bool Link::read_some() {
+  if (read_ended_) {
+    return false;
+  }
   std::size_t size = 0;
-  if (takes_fds_) {
+  // Of a peer that broke the protocol only the end matters; read() closes what descriptors come along.
+  if (takes_fds_ && !broken_) {
     auto got = jail::receive_with_fds(socket_.native_handle(), read_buffer_, fds_);
     if (!got.ok()) {
       const int reason = got.error().sys_errno;
-      return reason == EAGAIN ? wait_read() : end(reason == ECONNRESET ? std::string() : got.error().message);
+      if (reason == EAGAIN) {
+        return false;
+      }
+      read_ended_ = reason == ECONNRESET;
+      broken_ = !read_ended_;
+      end(read_ended_ ? std::string() : got.error().message);
+      return false;
     }
     size = *got;
   } else {
     const ssize_t got = ::read(socket_.native_handle(), read_buffer_.data(), read_buffer_.size());
-    if (got < 0) {
-      return errno == EAGAIN || errno == EINTR ? wait_read() : end({});
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+      return errno == EINTR;
     }
-    size = static_cast<std::size_t>(got);
+    size = got < 0 ? 0 : static_cast<std::size_t>(got);
   }
   if (size == 0) {
-    return end({});
+    read_ended_ = true;
+    end({});
+    return false;
   }
-  parser_.feed(base::ByteView(read_buffer_).first(size));
-  while (!ended_) {
+  parse(base::ByteView(read_buffer_).first(size));
+  return true;
+}
+
+void Link::parse(base::ByteView bytes) {
+  if (broken_) {
+    return;
+  }
+  parser_.feed(bytes);
+  while (true) {
     auto frame = parser_.next();
     if (!frame.ok()) {
+      broken_ = true;
       return end(frame.error().message);
     }
     if (!frame->has_value()) {
-      break;
+      return;
     }
     handlers_.on_frame(std::move(**frame));
-  }
-  if (!ended_) {
-    wait_read();
   }
 }
 
 void Link::wait_write() {
-  if (waiting_to_write_ || ended_) {
+  if (waiting_to_write_) {
     return;
   }
   waiting_to_write_ = true;
   socket_.async_wait(Descriptor::wait_write, [this](const boost::system::error_code& error) {
-    waiting_to_write_ = false;
-    if (!error && !ended_) {
-      flush();
+    // An error means that this Link is gone.
+    if (error) {
+      return;
     }
+    waiting_to_write_ = false;
+    flush();
   });
 }
 
 void Link::flush() {
-  while (!ended_ && !queue_.empty()) {
+  while (!write_ended_ && !queue_.empty()) {
     const base::ByteView bytes = queue_.front();
     const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
+    if (sent >= 0) {
+      queue_.advance(static_cast<std::size_t>(sent));
+    } else if (errno == EAGAIN) {
+      return wait_write();
+    } else if (errno != EINTR) {
       // A peer that is gone is noticed by reading, after what it still said.
-      if (errno == EAGAIN || errno == EINTR) {
-        wait_write();
-      }
-      return;
+      write_ended_ = true;
     }
-    queue_.advance(static_cast<std::size_t>(sent));
+  }
+  if (write_ended_) {
+    queue_ = {};
+    return;
   }
   const auto ready = std::exchange(when_sent_, {});
   for (const auto& then : ready) {
@@ -117,7 +153,6 @@ void Link::flush() {
 }
 
 void Link::end(std::string why) {
-  ended_ = true;
   // Not from within the owner's own call, so that it may destroy what it likes.
   boost::asio::post(socket_.get_executor(), [on_end = handlers_.on_end, why = std::move(why)] { on_end(why); });
 }

@@ -20,7 +20,8 @@ class Link {
  public:
   struct Handlers {
     std::function<void(wire::Frame)> on_frame;
-    /// The peer closed ("") or broke the protocol (why). Called once; nothing follows it.
+    /// The peer closed ("") or broke the protocol (why); no frame follows. After the latter "" still comes when
+    /// the peer closes. What is queued leaves all the same, as long as the peer takes it.
     std::function<void(std::string)> on_end;
   };
 
@@ -28,19 +29,25 @@ class Link {
   Link(boost::asio::io_context& io, base::Fd socket, bool takes_fds, Handlers handlers);
 
   void start();
+  /// Takes in at once what has arrived already, for the time after the peer's end.
+  void drain();
   void send_control(base::Bytes frame);
   void send_data(base::Bytes frame);
-  /// Runs `then` as soon as everything queued so far and since is in the socket's buffer; now if it is.
+  /// Runs `then` as soon as everything queued so far and since is in the socket's buffer; now if it is, never if
+  /// the peer is gone.
   void when_sent(std::function<void()> then);
   /// All descriptors received so far.
   [[nodiscard]] std::vector<base::Fd> take_fds() { return std::move(fds_); }
   [[nodiscard]] std::size_t pending_bytes() const noexcept { return queue_.pending_bytes(); }
+  [[nodiscard]] std::size_t pending_control_bytes() const noexcept { return queue_.pending_control_bytes(); }
 
  private:
   void wait_read();
   void wait_write();
   void flush();
-  void read_once();
+  /// One read, and what is in it handed on. True if there may be more.
+  bool read_some();
+  void parse(base::ByteView bytes);
   void end(std::string why);
 
   boost::asio::posix::stream_descriptor socket_;
@@ -52,7 +59,10 @@ class Link {
   std::vector<std::function<void()>> when_sent_;
   base::Bytes read_buffer_;
   bool waiting_to_write_ = false;
-  bool ended_ = false;
+  // The peer broke the protocol: what it sends is thrown away.
+  bool broken_ = false;
+  bool read_ended_ = false;
+  bool write_ended_ = false;
 };
 
 }  // namespace pyro::supervisor

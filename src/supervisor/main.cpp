@@ -1,6 +1,9 @@
 // pyro-vm: supervises one microVM. Started by libpyro with an empty environment, no arguments and a
-// control socket as standard input; `pyro-vm --probe` tells what /dev/kvm is worth.
+// control socket as standard input; `pyro-vm --probe` tells what /dev/kvm is worth,
+// `pyro-vm --jail-test` shows what its jail forbids.
 #include "base/build_id.hpp"
+#include "jail/confine.hpp"
+#include "supervisor/jail_test.hpp"
 #include "supervisor/supervisor.hpp"
 #include "vmm/probe.hpp"
 
@@ -9,13 +12,18 @@
 #include <string_view>
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
+
+#ifdef __SANITIZE_ADDRESS__
+// LeakSanitizer stops the process by ptrace when it ends: the jail forbids that.
+extern "C" const char* __asan_default_options() {
+  return "detect_leaks=0";
+}
+#endif
 
 namespace {
 
@@ -30,11 +38,8 @@ int probe() {
   return 0;
 }
 
-// Leaves the client's world behind: stray descriptors, working directory, umask, and whatever a
-// debugger of the same user could read from this process.
+// Leaves the client's world behind, as far as that is not the jail's work (jail/confine.hpp).
 void detach() {
-  ::syscall(SYS_close_range, 3U, ~0U, 0U);
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::umask(077);
   std::signal(SIGPIPE, SIG_IGN);
   if (::chdir("/") != 0) {
@@ -48,6 +53,16 @@ bool is_stream_socket(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
+// The control socket moves off 0, so that standard input is /dev/null for whoever comes to read it.
+pyro::base::Fd take_control_socket() {
+  pyro::base::Fd socket(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  const pyro::base::Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid() || ::dup2(null.get(), STDIN_FILENO) < 0) {
+    return {};
+  }
+  return socket;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -59,20 +74,24 @@ int main(int argc, char** argv) {
     std::printf("pyro-vm %s\n", pyro::base::build_id());
     return 0;
   }
+  if (option == "--jail-test") {
+    return pyro::supervisor::jail_test({argv + 2, argv + argc});
+  }
   if (argc > 1 || !is_stream_socket(STDIN_FILENO)) {
     std::fprintf(stderr, "pyro-vm is started by libpyro; by hand only: pyro-vm --probe | --version\n");
     return 2;
   }
   detach();
   try {
-    // The control socket moves off 0, so that standard input is /dev/null for whoever comes to read it.
-    pyro::base::Fd client(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
-    const pyro::base::Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (!client.valid() || !null.valid() || ::dup2(null.get(), STDIN_FILENO) < 0) {
+    pyro::base::Fd client = take_control_socket();
+    if (!client.valid()) {
       return 1;
     }
+    // Closes what it does not know: nothing else may own a descriptor yet.
+    const auto early = pyro::jail::confine_early(client.get());
+    const auto confined = early.ok() ? pyro::base::success() : pyro::base::Status(early.error());
     boost::asio::io_context io(1);
-    pyro::supervisor::Supervisor(io, std::move(client)).run();
+    pyro::supervisor::Supervisor(io, std::move(client), confined).run();
     return 0;
   } catch (...) {
     // Out of memory or descriptors: the client sees its socket close and says so.

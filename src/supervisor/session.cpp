@@ -1,6 +1,7 @@
 #include "supervisor/session.hpp"
 
 #include "base/clock.hpp"
+#include "base/text.hpp"
 
 #include <utility>
 
@@ -17,6 +18,22 @@ base::Error unexpected(const char* who) {
 
 // What timeout(1) exits with, and what the contract promises.
 constexpr std::int32_t kTimedOutExitCode = 124;
+// Room for a reason with a path in it.
+constexpr std::size_t kMaxMessageBytes = 1024;
+
+// A guest may say why it cannot start a command, not what became of the VM.
+pyro_status believed(pyro_status claimed) noexcept {
+  switch (claimed) {
+    case PYRO_OK:
+    case PYRO_ERROR_LIMIT:
+    case PYRO_ERROR_ENVIRONMENT:
+    case PYRO_ERROR_INTERNAL:
+      return claimed;
+    default:
+      // No such user or directory: the caller's to mend.
+      return PYRO_ERROR_INVALID;
+  }
+}
 
 }  // namespace
 
@@ -71,49 +88,59 @@ base::Status Session::handle_client(const wire::Frame& frame) {
     }
     case FrameType::signal: {
       PYRO_TRY(wire::Signal::decode(frame.payload));
-      to_agent(frame);
-      return base::success();
+      return handle_control(frame);
     }
     case FrameType::resize: {
       PYRO_TRY(wire::Resize::decode(frame.payload));
-      to_agent(frame);
-      return base::success();
+      return handle_control(frame);
     }
     case FrameType::kill:
-      to_agent(frame);
-      return base::success();
+      return handle_control(frame);
     default:
       return unexpected("client");
   }
 }
 
-void Session::to_agent(const wire::Frame& frame) {
+base::Status Session::handle_control(const wire::Frame& frame) {
   if (exited_) {
-    return;
+    return base::success();
   }
-  if (started_) {
-    sinks_.agent_control(wire::encode_frame(frame.type, agent_stream_, 0, frame.payload));
-  } else if (early_.size() < kMaxEarlyFrames) {
-    early_.push_back(frame);
+  if (!started_) {
+    return keep(frame);
   }
+  to_agent(frame);
+  return base::success();
+}
+
+base::Status Session::keep(const wire::Frame& frame) {
+  if (frame.type == FrameType::kill) {
+    early_.kill = true;
+  } else if (frame.type == FrameType::resize) {
+    early_.resize = frame;
+  } else if (early_.signals.size() < wire::kMaxEarlySignals) {
+    early_.signals.push_back(frame);
+  } else {
+    return base::make_error(PYRO_ERROR_LIMIT, "the client sent more than {} signals before the command was started",
+                            wire::kMaxEarlySignals);
+  }
+  return base::success();
+}
+
+void Session::to_agent(const wire::Frame& frame) {
+  sinks_.agent_control(wire::encode_frame(frame.type, agent_stream_, 0, frame.payload));
 }
 
 base::Status Session::handle_agent(const wire::Frame& frame) {
+  if (gave_up_) {
+    // A slow guest: the client has its answer, or gets it as soon as it reads.
+    return base::success();
+  }
   if (!dispatched_ || exited_) {
     return unexpected("guest");
   }
   switch (frame.type) {
     case FrameType::started:
-      if (started_) {
-        return unexpected("guest");
-      }
-      started_ = true;
-      started_ms_ = base::monotonic_ms();
-      sinks_.client_control(wire::bare_frame(FrameType::started, client_stream_));
-      for (const auto& early : std::exchange(early_, {})) {
-        to_agent(early);
-      }
-      return base::success();
+      return handle_started();
     case FrameType::data: {
       if (frame.channel_number() == static_cast<std::uint8_t>(Channel::in)) {
         return unexpected("guest");
@@ -135,8 +162,34 @@ base::Status Session::handle_agent(const wire::Frame& frame) {
   }
 }
 
+base::Status Session::handle_started() {
+  if (started_) {
+    return unexpected("guest");
+  }
+  started_ = true;
+  started_ms_ = base::monotonic_ms();
+  sinks_.client_control(wire::bare_frame(FrameType::started, client_stream_));
+  const Early early = std::exchange(early_, {});
+  if (early.resize) {
+    to_agent(*early.resize);
+  }
+  for (const auto& signal : early.signals) {
+    to_agent(signal);
+  }
+  if (early.kill) {
+    sinks_.agent_control(wire::bare_frame(FrameType::kill, agent_stream_));
+  }
+  return base::success();
+}
+
 base::Status Session::handle_exit(const wire::Frame& frame) {
-  PYRO_TRY_ASSIGN(exit_, wire::Exit::decode(frame.payload));
+  PYRO_TRY_ASSIGN(wire::Exit exit, wire::Exit::decode(frame.payload));
+  if (exit.failure != wire::ExecFailure::none && started_) {
+    return unexpected("guest");
+  }
+  exit_ = std::move(exit);
+  exit_.message = base::printable(exit_.message, kMaxMessageBytes);
+  exit_.status = believed(exit_.status);
   exited_ = true;
   exit_.timed_out = timed_out_;
   if (timed_out_) {
@@ -147,6 +200,14 @@ base::Status Session::handle_exit(const wire::Frame& frame) {
   err_.end();
   finish_if_drained();
   return base::success();
+}
+
+void Session::detach() {
+  detached_ = true;
+  in_.end();
+  out_.discard();
+  err_.discard();
+  finish_if_drained();
 }
 
 void Session::time_out() {
@@ -161,6 +222,7 @@ void Session::give_up() {
     return;
   }
   exited_ = true;
+  gave_up_ = true;
   exit_ = {};
   exit_.timed_out = true;
   exit_.exit_code = kTimedOutExitCode;
@@ -173,7 +235,7 @@ void Session::give_up() {
 }
 
 void Session::finish_if_drained() {
-  if (exited_ && !finished_ && out_.finished() && err_.finished()) {
+  if (exited_ && !finished_ && (detached_ || (out_.finished() && err_.finished()))) {
     finished_ = true;
     // As data: it must not overtake the output.
     sinks_.client_data(wire::message_frame(FrameType::exit, client_stream_, exit_));

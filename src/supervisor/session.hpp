@@ -7,6 +7,7 @@
 #include "wire/messages.hpp"
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace pyro::supervisor {
@@ -29,23 +30,36 @@ class Session {
   base::Status handle_client(const wire::Frame& frame);
   base::Status handle_agent(const wire::Frame& frame);
 
+  /// The client is gone and the command goes on: its input ends, its output is for nobody.
+  void detach();
   /// The time is over: kills the command's process tree. The agent's exit becomes a timed-out one.
   void time_out();
-  /// The guest did not obey time_out(): reports the timed-out exit without it.
+  /// The guest did not obey time_out(): reports the timed-out exit without it. What it still says is ignored.
   void give_up();
 
   [[nodiscard]] bool dispatched() const noexcept { return dispatched_; }
   [[nodiscard]] bool started() const noexcept { return started_; }
+  /// The time was over at some moment: time_out() was called in it.
+  [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
+  /// Nothing more is needed from the guest: it told the exit, or was given up.
+  [[nodiscard]] bool exited() const noexcept { return exited_; }
   /// The client has been told the exit.
   [[nodiscard]] bool finished() const noexcept { return finished_; }
   [[nodiscard]] std::uint64_t timeout_ms() const noexcept { return exec_.timeout_ms; }
   [[nodiscard]] std::uint32_t agent_stream() const noexcept { return agent_stream_; }
 
  private:
-  // Signals that a client sends before its command is started are kept; more make no sense.
-  static constexpr std::size_t kMaxEarlyFrames = 16;
+  // What a client sends before its command is started: kept, and sent behind `started`.
+  struct Early {
+    std::vector<wire::Frame> signals;
+    std::optional<wire::Frame> resize;  // the last one
+    bool kill = false;
+  };
 
   void to_agent(const wire::Frame& frame);
+  base::Status keep(const wire::Frame& frame);
+  base::Status handle_control(const wire::Frame& frame);
+  base::Status handle_started();
   base::Status handle_exit(const wire::Frame& frame);
   void finish_if_drained();
 
@@ -56,14 +70,16 @@ class Session {
   ChannelRelay in_;
   ChannelRelay out_;
   ChannelRelay err_;
-  std::vector<wire::Frame> early_;
+  Early early_;
   wire::Exit exit_;
   std::int64_t started_ms_ = 0;
   bool dispatched_ = false;
   bool started_ = false;
   bool timed_out_ = false;
   bool exited_ = false;
+  bool gave_up_ = false;
   bool finished_ = false;
+  bool detached_ = false;
 };
 
 }  // namespace pyro::supervisor

@@ -2,11 +2,15 @@
 
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
+#include "base/text.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <sys/random.h>
+
+#include <boost/asio/post.hpp>
 
 namespace pyro::supervisor {
 
@@ -14,15 +18,8 @@ using wire::FrameType;
 
 namespace {
 
-// Commands of one VM at once, running or waiting: beyond it a client is told, not the guest.
-constexpr std::size_t kMaxCommands = 256;
-// A guest obeys a kill within milliseconds; one that has not after this is not going to.
-constexpr std::uint64_t kKillGraceMs = 1500;
-// The timeout counts from the command's start. A guest in which it never gets to start (a fork bomb of
-// another command's, for one) has this much longer.
-constexpr std::uint64_t kStartGraceMs = 10'000;
-// How long a client has for taking in the last message before the process exits.
-constexpr std::uint64_t kFarewellMs = 1000;
+// Why an agent gave up: room for a reason with a path in it.
+constexpr std::size_t kMaxAgentMessageBytes = 1024;
 constexpr std::uint64_t kPingIntervalMs = 2000;
 // A ready agent that is silent for this long, while its vCPUs ran for most of it, is lost.
 constexpr std::int64_t kPongDeadlineMs = 10'000;
@@ -36,17 +33,22 @@ base::Status fill_random(std::array<std::byte, N>& out) {
   return base::success();
 }
 
-base::Error broken_order(const char* who) {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the {} sent a frame that makes no sense now", who);
+base::Error broken_order() {
+  return base::make_error(PYRO_ERROR_INTERNAL, "the guest sent a frame that makes no sense now");
 }
 
 }  // namespace
 
-Supervisor::Supervisor(boost::asio::io_context& io, base::Fd client)
+Supervisor::Supervisor(boost::asio::io_context& io, base::Fd client, base::Status confined, MachineFactory make_machine,
+                       Deadlines deadlines)
     : io_(io),
-      client_(io, std::move(client), true,
-              {[this](wire::Frame frame) { handle_client(std::move(frame)); },
-               [this](const std::string& why) { handle_client_end(why); }}),
+      confined_(std::move(confined)),
+      make_machine_(std::move(make_machine)),
+      deadlines_(deadlines),
+      clients_(io, std::move(client),
+               {[this](ClientId id, wire::Frame frame) { handle_client(id, std::move(frame)); },
+                [this](ClientId id, const std::string& why) { handle_client_end(id, why); },
+                [this](ClientId id) { greet(id); }}),
       boot_timer_(io),
       lifetime_timer_(io),
       ping_timer_(io),
@@ -55,64 +57,21 @@ Supervisor::Supervisor(boost::asio::io_context& io, base::Fd client)
 Supervisor::~Supervisor() = default;
 
 void Supervisor::run() {
-  wire::Hello hello;
-  hello.build_id = base::build_id();
-  client_.send_control(wire::message_frame(FrameType::hello, 0, hello));
-  client_.start();
+  greet(kFirstClient);
+  clients_.start();
+  start_deadline(boot_timer_, deadlines_.configure_ms, [this] {
+    if (state_ == State::idle) {
+      end();
+    }
+  });
   io_.run();
 }
 
-// ---- client ----
-
-void Supervisor::handle_client(wire::Frame frame) {
-  if (state_ == State::ending) {
-    return;
-  }
-  base::Status status = base::success();
-  if (frame.stream == 0) {
-    status = handle_link_frame(frame);
-  } else if (frame.type == FrameType::exec) {
-    status = open_session(frame);
-  } else if (const auto found = commands_.find(frame.stream); found != commands_.end()) {
-    status = found->second.session->handle_client(frame);
-    forget_if_finished(frame.stream);
-  }
-  // Frames of a stream that is over crossed its exit: ignored.
-  if (!status.ok()) {
-    fail(status.error().code, status.error().message);
-  }
-}
-
-void Supervisor::handle_client_end(const std::string& why) {
-  if (!why.empty() && state_ != State::ending) {
-    return fail(PYRO_ERROR_INTERNAL, why);
-  }
-  end();
-}
-
-base::Status Supervisor::handle_link_frame(const wire::Frame& frame) {
-  switch (frame.type) {
-    case FrameType::configure:
-      return configure(frame);
-    case FrameType::ping:
-      client_.send_control(wire::bare_frame(FrameType::pong));
-      return base::success();
-    case FrameType::status_request: {
-      wire::Status status;
-      status.state = state_ == State::running ? "running" : "booting";
-      status.uptime_ms = static_cast<std::uint64_t>(base::monotonic_ms() - configured_ms_);
-      status.running_commands = static_cast<std::uint32_t>(commands_.size());
-      client_.send_control(wire::message_frame(FrameType::status, 0, status));
-      return base::success();
-    }
-    default:
-      return broken_order("client");
-  }
-}
+// ---- start ----
 
 base::Status Supervisor::configure(const wire::Frame& frame) {
-  if (state_ != State::idle) {
-    return broken_order("client");
+  if (!confined_.ok()) {
+    return confined_.error();
   }
   PYRO_TRY_ASSIGN(const wire::Configure config, wire::Configure::decode(frame.payload));
   if (config.build_id != base::build_id()) {
@@ -121,15 +80,20 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
                             "PYRO_LIBEXEC to the folder of the matching one",
                             base::build_id(), config.build_id);
   }
-  auto fds = client_.take_fds();
-  if (fds.size() != static_cast<std::size_t>(wire::ConfigureFd::count)) {
+  auto fds = clients_.take_fds();
+  outlives_client_ = config.outlives_client;
+  if (fds.size() !=
+      static_cast<std::size_t>(outlives_client_ ? wire::ConfigureFd::count_outliving : wire::ConfigureFd::count)) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
+  }
+  if (outlives_client_) {
+    listener_ = std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::listener)]);
   }
   vm_id_ = config.vm_id;
   boot_timeout_ms_ = config.boot_timeout_ms;
   configured_ms_ = base::monotonic_ms();
   watch_client_process(std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::client)]));
-  client_.send_control(wire::message_frame(FrameType::progress, 0, wire::Progress{"boot", "starting the VM"}));
+  clients_.broadcast_control(wire::message_frame(FrameType::progress, 0, wire::Progress{"boot", "starting the VM"}));
   return start_machine(config, std::move(fds));
 }
 
@@ -137,17 +101,15 @@ void Supervisor::watch_client_process(base::Fd pidfd) {
   client_process_.emplace(io_, pidfd.release());
   client_process_->async_wait(boost::asio::posix::stream_descriptor::wait_read,
                               [this](const boost::system::error_code& error) {
+                                // Its socket tells as well, unless a child that it forked holds that open.
                                 if (!error) {
-                                  end();
+                                  handle_client_end(kFirstClient, {});
                                 }
                               });
 }
 
 base::Status Supervisor::start_machine(const wire::Configure& config, std::vector<base::Fd> fds) {
   const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
-  if (config.engine != wire::EngineKind::software) {
-    return base::make_error(PYRO_ERROR_UNSUPPORTED, "this build has no KVM engine");
-  }
   machine::MachineConfig machine;
   machine.vcpu_count = config.vcpu_count;
   machine.mem_mib = config.mem_mib;
@@ -159,7 +121,8 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.scratch = take(wire::ConfigureFd::scratch);
   machine.delta = take(wire::ConfigureFd::delta);
   machine.engine = take(wire::ConfigureFd::engine);
-  machine_ = machine::make_qemu_machine(io_, std::move(machine));
+  machine.use_kvm = config.engine == wire::EngineKind::kvm;
+  machine_ = make_machine_(io_, std::move(machine));
   PYRO_TRY(machine_->start([this](const machine::MachineEnd& end) { handle_machine_end(end); }));
   state_ = State::booting;
   agent_ =
@@ -172,6 +135,12 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
                                               }
                                             }});
   agent_->start();
+  start_deadlines(config);
+  // Last: from here on, nothing can be opened or started. Nothing that the guest said was looked at before.
+  return machine_->confine();
+}
+
+void Supervisor::start_deadlines(const wire::Configure& config) {
   start_deadline(boot_timer_, config.boot_timeout_ms, [this] {
     fail(PYRO_ERROR_BOOT,
          fmt::format("the guest was not ready within {} s; a loaded host may need a longer boot timeout",
@@ -183,32 +152,28 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
            fmt::format("the VM reached its maximum lifetime of {} s", static_cast<double>(lifetime_ms) / 1000.0));
     });
   }
-  return base::success();
 }
 
 // ---- agent ----
 
 void Supervisor::handle_agent(wire::Frame frame) {
-  if (state_ == State::ending) {
+  if (is_over()) {
     return;
   }
   base::Status status = base::success();
   if (frame.stream == 0) {
     status = handle_agent_link(frame);
-  } else {
-    for (auto& [client_stream, command] : commands_) {
-      if (command.session->agent_stream() == frame.stream) {
-        const bool was_started = command.session->started();
-        status = command.session->handle_agent(frame);
-        if (!was_started && command.session->started()) {
-          end_command_after(command, client_stream, command.session->timeout_ms());
-        }
-        forget_if_finished(client_stream);
-        break;
-      }
+  } else if (const auto found = commands_.find(frame.stream); found != commands_.end()) {
+    Command& command = found->second;
+    const bool was_started = command.session->started();
+    status = command.session->handle_agent(frame);
+    // A start after the deadline changes nothing: the kill is on its way.
+    if (!was_started && command.session->started() && !command.session->timed_out()) {
+      end_command_after(command, frame.stream, command.session->timeout_ms());
     }
-    // Frames of a command that was given up are ignored.
+    forget_if_finished(frame.stream);
   }
+  // Frames of a command that was given up are ignored.
   if (!status.ok()) {
     lose_vm("the guest broke the protocol: " + status.error().message);
   }
@@ -221,14 +186,19 @@ base::Status Supervisor::handle_agent_link(const wire::Frame& frame) {
     case FrameType::ready: {
       PYRO_TRY_ASSIGN(const wire::Ready ready, wire::Ready::decode(frame.payload));
       if (state_ != State::personalising) {
-        return broken_order("guest");
+        return broken_order();
       }
       become_ready(ready);
       return base::success();
     }
     case FrameType::failed: {
       PYRO_TRY_ASSIGN(const wire::Failed failed, wire::Failed::decode(frame.payload));
-      lose_vm("the guest agent gave up: " + failed.message);
+      const std::string why = base::printable(failed.message, kMaxAgentMessageBytes);
+      if (failed.code == PYRO_ERROR_ENVIRONMENT && is_starting()) {
+        fail(PYRO_ERROR_ENVIRONMENT, "the guest did not start: " + why);
+      } else {
+        lose_vm("the guest agent gave up: " + why);
+      }
       return base::success();
     }
     case FrameType::pong:
@@ -240,13 +210,13 @@ base::Status Supervisor::handle_agent_link(const wire::Frame& frame) {
       PYRO_TRY(wire::GuestReset::decode(frame.payload));
       return base::success();
     default:
-      return broken_order("guest");
+      return broken_order();
   }
 }
 
 base::Status Supervisor::personalise(const wire::Frame& frame) {
   if (state_ != State::booting) {
-    return broken_order("guest");
+    return broken_order();
   }
   PYRO_TRY_ASSIGN(const wire::Hello hello, wire::Hello::decode(frame.payload));
   wire::Personalise message;
@@ -267,75 +237,69 @@ base::Status Supervisor::personalise(const wire::Frame& frame) {
 void Supervisor::become_ready(const wire::Ready& ready) {
   state_ = State::running;
   boot_timer_.cancel();
-  client_.send_control(wire::message_frame(FrameType::ready, 0, ready));
+  clients_.broadcast_control(wire::message_frame(FrameType::ready, 0, ready));
+  if (const std::string exits = machine_->exit_statistics(); !exits.empty()) {
+    clients_.broadcast_control(wire::message_frame(FrameType::log, 0, wire::Log{PYRO_LOG_DEBUG, "boot: " + exits}));
+  }
   last_pong_ms_ = base::monotonic_ms();
   cpu_at_last_pong_ms_ = machine_->cpu_time_ms();
   schedule_ping();
-  for (const auto& [client_stream, command] : commands_) {
-    dispatch(client_stream);
+  if (outlives_client_) {
+    if (const auto status = clients_.listen(std::move(listener_)); !status.ok()) {
+      return fail(status.error().code, status.error().message);
+    }
+  }
+  for (const auto& [agent_stream, command] : commands_) {
+    dispatch(agent_stream);
   }
 }
 
 // ---- commands ----
 
-base::Status Supervisor::open_session(const wire::Frame& frame) {
-  if (state_ == State::idle || commands_.contains(frame.stream)) {
-    return broken_order("client");
-  }
-  if (commands_.size() >= kMaxCommands) {
-    return base::make_error(PYRO_ERROR_LIMIT, "a VM runs at most {} commands at once", kMaxCommands);
-  }
-  PYRO_TRY_ASSIGN(wire::Exec exec, wire::Exec::decode(frame.payload));
-  const Session::Sinks sinks{[this](base::Bytes bytes) { client_.send_control(std::move(bytes)); },
-                             [this](base::Bytes bytes) { client_.send_data(std::move(bytes)); },
-                             [this](base::Bytes bytes) { agent_->send_control(std::move(bytes)); },
-                             [this](base::Bytes bytes) { agent_->send_data(std::move(bytes)); }};
-  commands_.emplace(
-      frame.stream,
-      Command{std::make_unique<Session>(frame.stream, next_agent_stream_++, std::move(exec), sinks), nullptr});
-  if (state_ == State::running) {
-    dispatch(frame.stream);
-  }
-  return base::success();
-}
-
 // The client must be able to tell "never started" from "outcome unknown" even if this process dies in
 // the next instant: so the word that the command is on its way leaves before the command does.
-void Supervisor::dispatch(std::uint32_t client_stream) {
-  client_.send_control(wire::message_frame(FrameType::progress, 0, wire::Progress{"dispatch", "starting the command"}));
-  client_.when_sent([this, client_stream] {
-    if (const auto found = commands_.find(client_stream); found != commands_.end() && state_ == State::running) {
-      dispatched_any_ = true;
+void Supervisor::dispatch(std::uint32_t agent_stream) {
+  const ClientId client = commands_.at(agent_stream).client;
+  clients_.send_control(
+      client, wire::message_frame(FrameType::progress, 0, wire::Progress{"dispatch", "starting the command"}));
+  clients_.when_sent(client, [this, agent_stream] {
+    if (const auto found = commands_.find(agent_stream); found != commands_.end() && state_ == State::running) {
       found->second.session->dispatch();
-      end_command_after(found->second, client_stream, found->second.session->timeout_ms() + kStartGraceMs);
+      end_command_after(found->second, agent_stream, found->second.session->timeout_ms() + deadlines_.start_grace_ms);
     }
   });
 }
 
-void Supervisor::end_command_after(Command& command, std::uint32_t client_stream, std::uint64_t ms) {
+void Supervisor::end_command_after(Command& command, std::uint32_t agent_stream, std::uint64_t ms) {
   if (command.session->timeout_ms() == 0) {
     return;
   }
   command.timer = std::make_unique<boost::asio::steady_timer>(io_);
-  start_deadline(*command.timer, ms, [this, client_stream] {
-    const auto found = commands_.find(client_stream);
+  start_deadline(*command.timer, ms, [this, agent_stream] {
+    const auto found = commands_.find(agent_stream);
     if (found == commands_.end()) {
       return;
     }
     found->second.session->time_out();
-    start_deadline(*found->second.timer, kKillGraceMs, [this, client_stream] {
-      if (const auto left = commands_.find(client_stream); left != commands_.end()) {
+    start_deadline(*found->second.timer, deadlines_.kill_grace_ms, [this, agent_stream] {
+      if (const auto left = commands_.find(agent_stream); left != commands_.end()) {
         left->second.session->give_up();
-        forget_if_finished(client_stream);
+        forget_if_finished(agent_stream);
       }
     });
   });
 }
 
-void Supervisor::forget_if_finished(std::uint32_t client_stream) {
-  const auto found = commands_.find(client_stream);
-  if (found != commands_.end() && found->second.session->finished()) {
-    commands_.erase(found);
+void Supervisor::forget_if_finished(std::uint32_t agent_stream) {
+  const auto found = commands_.find(agent_stream);
+  if (found == commands_.end() || !found->second.session->finished()) {
+    return;
+  }
+  const ClientId client = found->second.client;
+  commands_.erase(found);
+  const auto waiting = delivering_.find(client);
+  if (waiting != delivering_.end() && !command_states(client).exited) {
+    say_farewell_to(client, Loss(waiting->second));
   }
 }
 
@@ -378,36 +342,145 @@ void Supervisor::check_pong() {
 
 // ---- ends ----
 
+void Supervisor::stop() {
+  if (state_ != State::running) {
+    if (is_starting()) {
+      fail(PYRO_ERROR_STATE, "the VM was stopped before it was ready");
+    }
+    return;
+  }
+  state_ = State::stopping;
+  ping_timer_.cancel();
+  clients_.stop_listening();
+  agent_->send_control(wire::bare_frame(FrameType::power_off));
+  start_deadline(boot_timer_, deadlines_.stop_ms, [this] { lose_vm("it did not power off when it was asked to"); });
+}
+
 void Supervisor::handle_machine_end(const machine::MachineEnd& machine_end) {
+  // What the guest said last is in the socket: exits of commands, or why the agent gave up.
+  if (agent_) {
+    agent_->drain();
+  }
   lose_vm(machine_end.detail);
 }
 
 void Supervisor::lose_vm(const std::string& what) {
-  if (state_ != State::running) {
-    fail(PYRO_ERROR_BOOT, "the guest did not start: " + what);
-  } else if (!dispatched_any_) {
-    fail(PYRO_ERROR_NOT_STARTED,
-         "the VM was lost before the command was started (it is safe to run it again): " + what);
-  } else {
-    fail(PYRO_ERROR_OUTCOME_UNKNOWN, "the VM was lost while the command ran (what it did is unknown): " + what);
+  if (is_over()) {
+    return;
   }
+  if (state_ != State::running && state_ != State::stopping) {
+    return fail(PYRO_ERROR_BOOT, "the guest did not start: " + what);
+  }
+  say_farewell(State::delivering, [&what, stopped = state_ == State::stopping](const CommandStates& states) -> Loss {
+    if (states.running) {
+      return {PYRO_ERROR_OUTCOME_UNKNOWN,
+              stopped ? "the VM was stopped while the command ran: what it did is unknown"
+                      : "the VM was lost while the command ran (what it did is unknown): " + what};
+    }
+    if (stopped && (states.exited || !states.waiting)) {
+      return {PYRO_OK, {}};
+    }
+    if (states.exited) {
+      return {PYRO_ERROR_NOT_STARTED, "the VM was lost while no command ran: " + what};
+    }
+    return {PYRO_ERROR_NOT_STARTED,
+            stopped ? "the VM was stopped before the command was started"
+                    : "the VM was lost before the command was started (it is safe to run it again): " + what};
+  });
+}
+
+Supervisor::CommandStates Supervisor::command_states(ClientId client) const {
+  CommandStates states;
+  for (const auto& [agent_stream, command] : commands_) {
+    if (command.client == client) {
+      const Session& session = *command.session;
+      (session.exited() ? states.exited : (session.dispatched() ? states.running : states.waiting)) = true;
+    }
+  }
+  return states;
+}
+
+void Supervisor::say_farewell(State next, const std::function<Loss(const CommandStates&)>& loss_of) {
+  if (machine_) {
+    console_ = machine_->console_tail();
+  }
+  state_ = next;
+  clients_.stop_listening();
+  std::map<ClientId, Loss> losses;
+  for (const ClientId client : clients_.ids()) {
+    const CommandStates states = command_states(client);
+    const Loss loss = loss_of(states);
+    // However slowly it is taken in.
+    if (next == State::delivering && states.exited && !states.running && !told_.contains(client)) {
+      refuse_waiting(client, loss);
+      delivering_[client] = loss;
+    } else {
+      losses[client] = loss;
+    }
+  }
+  release_machine();
+  for (const auto& [client, loss] : losses) {
+    say_farewell_to(client, loss);
+  }
+  if (clients_.size() == 0) {
+    end();
+  }
+}
+
+void Supervisor::refuse_waiting(ClientId client, const Loss& loss) {
+  std::erase_if(commands_, [&](const auto& entry) {
+    const Command& command = entry.second;
+    if (command.client != client || command.session->dispatched() || command.session->exited()) {
+      return false;
+    }
+    const base::Error error =
+        base::make_error(PYRO_ERROR_NOT_STARTED, "{}", loss.code == PYRO_OK ? "the VM was stopped" : loss.message);
+    refuse_command(client, command.client_stream, error);
+    return true;
+  });
+}
+
+void Supervisor::say_farewell_to(ClientId client, const Loss& loss) {
+  base::Bytes last = wire::bare_frame(FrameType::stopped);
+  if (loss.code != PYRO_OK) {
+    last = wire::message_frame(FrameType::failed, 0, wire::Failed{loss.code, loss.message, console_});
+  }
+  delivering_.erase(client);
+  if (!told_.insert(client).second) {
+    return;
+  }
+  start_deadline(end_timer_, deadlines_.farewell_ms, [this] { end(); });
+  // Not at once: one of them may be what this is called from.
+  boost::asio::post(io_, [this, client] {
+    std::erase_if(commands_, [client](const auto& entry) { return entry.second.client == client; });
+  });
+  // As data: what the commands printed until now still arrives before it.
+  clients_.send_data(client, std::move(last));
+  clients_.when_sent(client, [this, client] { finish_client(client); });
+}
+
+void Supervisor::finish_client(ClientId client) {
+  clients_.drop(client);
+  if (clients_.size() == 0) {
+    end();
+  }
+}
+
+void Supervisor::release_machine() {
+  boot_timer_.cancel();
+  lifetime_timer_.cancel();
+  ping_timer_.cancel();
+  boost::asio::post(io_, [this] {
+    agent_.reset();
+    machine_.reset();
+  });
 }
 
 void Supervisor::fail(pyro_status code, const std::string& message) {
   if (state_ == State::ending) {
     return;
   }
-  wire::Failed failed;
-  failed.code = code;
-  failed.message = message;
-  if (machine_) {
-    failed.console = machine_->console_tail();
-  }
-  state_ = State::ending;
-  // As data: what the command printed until now still arrives before it.
-  client_.send_data(wire::message_frame(FrameType::failed, 0, failed));
-  client_.when_sent([this] { end(); });
-  start_deadline(end_timer_, kFarewellMs, [this] { end(); });
+  say_farewell(State::ending, [&](const CommandStates&) { return Loss{code, message}; });
 }
 
 void Supervisor::end() {

@@ -3,44 +3,112 @@
 // It starts idle, with nothing but one socket. Configure brings everything it will ever own. It ends
 // when its client is gone (socket or process), when the VM ends, or when a deadline passes; ending
 // means that the process exits, and everything that it owns dies with it.
+//
+// A VM that outlives its client goes on once it is ready: clients come through a listening socket and go as they
+// like, and each sees its own commands. A command whose client goes runs on. Such a VM ends when a client says stop.
 // Thread rule: one thread, the one that runs the io_context.
 #pragma once
 
 #include "machine/machine.hpp"
+#include "supervisor/client_set.hpp"
 #include "supervisor/link.hpp"
 #include "supervisor/session.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 namespace pyro::supervisor {
 
+/// Deadlines that no client chooses.
+struct Deadlines {
+  /// Idle until a client configures it: one that forgot it must not leave a process behind.
+  std::uint64_t configure_ms = 60'000;
+  /// The timeout counts from the command's start. A guest in which it never gets to start (a fork bomb of
+  /// another command's, for one) has this much longer.
+  std::uint64_t start_grace_ms = 10'000;
+  /// A guest obeys a kill within milliseconds; one that has not after this is not going to.
+  std::uint64_t kill_grace_ms = 1500;
+  /// How long a client has for taking in the last message before the process exits. The VM is gone by then, so
+  /// waiting for a reader who rests costs little; one that is gone ends the process at once.
+  std::uint64_t farewell_ms = 600'000;
+  /// A guest that is asked to power off ends its commands and writes out its disk; one that has not after this is cut.
+  std::uint64_t stop_ms = 10'000;
+};
+
+using MachineFactory =
+    std::function<std::unique_ptr<machine::Machine>(boost::asio::io_context&, machine::MachineConfig)>;
+
 class Supervisor {
  public:
-  /// `client` is the control socket.
-  Supervisor(boost::asio::io_context& io, base::Fd client);
+  /// `client` is the control socket; `confined` how the early stage of the jail went: a client is told of an
+  /// error there instead of getting a VM.
+  Supervisor(boost::asio::io_context& io, base::Fd client, base::Status confined,
+             MachineFactory make_machine = machine::make_machine, Deadlines deadlines = {});
   ~Supervisor();
 
   /// Serves until the VM's end. Returns when the process is to exit.
   void run();
 
  private:
-  enum class State { idle, booting, personalising, running, ending };
+  // delivering: the VM is gone, but clients are still told what became of it and of their commands.
+  enum class State { idle, booting, personalising, running, stopping, delivering, ending };
 
   struct Command {
     std::unique_ptr<Session> session;
     std::unique_ptr<boost::asio::steady_timer> timer;
+    /// Whose it is; that client may have gone.
+    ClientId client = 0;
+    std::uint32_t client_stream = 0;
+  };
+  /// By agent stream.
+  using Commands = std::map<std::uint32_t, Command>;
+
+  /// How a VM ended, in the words for whoever has a command running, or has none.
+  struct Loss {
+    pyro_status code = PYRO_ERROR_INTERNAL;
+    std::string message;
   };
 
-  void handle_client(wire::Frame frame);
-  void handle_client_end(const std::string& why);
-  base::Status handle_link_frame(const wire::Frame& frame);
+  /// What a client has commands of.
+  struct CommandStates {
+    bool waiting = false;  // for the guest
+    bool running = false;
+    bool exited = false;  // with output or the exit still to be told
+  };
+
+  [[nodiscard]] CommandStates command_states(ClientId client) const;
+  [[nodiscard]] bool is_starting() const noexcept {
+    return state_ == State::idle || state_ == State::booting || state_ == State::personalising;
+  }
+  /// The VM has no use without its first client.
+  [[nodiscard]] bool depends_on_client() const noexcept { return !outlives_client_ || is_starting(); }
+  [[nodiscard]] bool is_over() const noexcept { return state_ == State::delivering || state_ == State::ending; }
+
+  // What clients say (supervisor_clients.cpp).
+  void handle_client(ClientId client, wire::Frame frame);
+  void handle_client_end(ClientId client, const std::string& why);
+  void greet(ClientId client);
+  base::Status handle_link_frame(ClientId client, const wire::Frame& frame);
+  base::Status handle_command_frame(ClientId client, const wire::Frame& frame);
+  void send_status(ClientId client);
+  base::Status open_session(ClientId client, const wire::Frame& frame);
+  /// This command is not run; the client and its other commands stay.
+  void refuse_command(ClientId client, std::uint32_t client_stream, const base::Error& error);
+  Commands::iterator find_command(ClientId client, std::uint32_t client_stream);
+  /// The client cannot be served any longer; the VM goes on.
+  void refuse(ClientId client, const base::Error& error);
+  /// It has gone: its commands go on without it, those that wait for their start do not.
+  void forget_client(ClientId client);
+
   base::Status configure(const wire::Frame& frame);
   base::Status start_machine(const wire::Configure& config, std::vector<base::Fd> fds);
+  void start_deadlines(const wire::Configure& config);
   void watch_client_process(base::Fd pidfd);
 
   void handle_agent(wire::Frame frame);
@@ -48,25 +116,40 @@ class Supervisor {
   base::Status personalise(const wire::Frame& frame);
   void become_ready(const wire::Ready& ready);
 
-  base::Status open_session(const wire::Frame& frame);
-  void dispatch(std::uint32_t client_stream);
+  void dispatch(std::uint32_t agent_stream);
   /// Ends the command `ms` from now; replaces the deadline it had.
-  void end_command_after(Command& command, std::uint32_t client_stream, std::uint64_t ms);
-  void forget_if_finished(std::uint32_t client_stream);
+  void end_command_after(Command& command, std::uint32_t agent_stream, std::uint64_t ms);
+  void forget_if_finished(std::uint32_t agent_stream);
 
   void schedule_ping();
   void check_pong();
   void start_deadline(boost::asio::steady_timer& timer, std::uint64_t ms, std::function<void()> then);
 
+  void stop();
   void handle_machine_end(const machine::MachineEnd& end);
-  /// The VM cannot go on: tells the client, in words fit for what it was doing, and ends.
+  /// The VM cannot go on: tells each client, in words fit for what it was doing, and ends. Commands that have
+  /// ended deliver first.
   void lose_vm(const std::string& what);
+  /// The VM has ended: each client gets its last words, by what it has commands of. In state delivering those whose
+  /// commands have ended first get what these printed.
+  void say_farewell(State next, const std::function<Loss(const CommandStates&)>& loss_of);
+  void say_farewell_to(ClientId client, const Loss& loss);
+  /// The VM is gone: its commands that never went to the guest are told so, each for itself.
+  void refuse_waiting(ClientId client, const Loss& loss);
+  /// A client has all it is going to get.
+  void finish_client(ClientId client);
+  /// Ends the VM and frees what it cost, as soon as the callback that runs has returned.
+  void release_machine();
+  /// lose_vm(), with the same words for all.
   void fail(pyro_status code, const std::string& message);
   void end();
 
   boost::asio::io_context& io_;
+  base::Status confined_;
+  const MachineFactory make_machine_;
+  const Deadlines deadlines_;
   State state_ = State::idle;
-  Link client_;
+  ClientSet clients_;
   std::unique_ptr<Link> agent_;
   std::unique_ptr<machine::Machine> machine_;
   std::optional<boost::asio::posix::stream_descriptor> client_process_;
@@ -74,14 +157,22 @@ class Supervisor {
   boost::asio::steady_timer lifetime_timer_;
   boost::asio::steady_timer ping_timer_;
   boost::asio::steady_timer end_timer_;
-  std::map<std::uint32_t, Command> commands_;  // by client stream
+  Commands commands_;
   std::uint32_t next_agent_stream_ = 1;
   std::string vm_id_;
   std::uint64_t boot_timeout_ms_ = 0;
   std::int64_t configured_ms_ = 0;
   std::int64_t last_pong_ms_ = 0;
   std::int64_t cpu_at_last_pong_ms_ = 0;
-  bool dispatched_any_ = false;
+  /// Clients whose first frame was in order.
+  std::set<ClientId> attached_;
+  /// Those whose last frame is queued: no longer listened to.
+  std::set<ClientId> told_;
+  base::Fd listener_;
+  bool outlives_client_ = false;
+  /// In state delivering: clients whose commands have ended and who have yet to take in what these printed.
+  std::map<ClientId, Loss> delivering_;
+  std::string console_;
 };
 
 }  // namespace pyro::supervisor

@@ -1,5 +1,6 @@
 #include "supervisor/channel_relay.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -78,6 +79,20 @@ TEST_CASE("channel relay: receiver grants → what is held flows, and the sender
   // That used up what was granted; now no more than one window may be outstanding.
   CHECK(peer.relay.grant(wire::kWindowBytes).ok());
   CHECK_FALSE(peer.relay.grant(1).ok());
+}
+
+TEST_CASE("channel relay: a receiver that is always a little behind → what it holds stays bounded") {
+  Peer peer;
+  peer.relay.open();
+  const std::string block(16 * 1024, 'b');
+  for (std::size_t sent = 0; sent < wire::kWindowBytes + block.size(); sent += block.size()) {
+    REQUIRE(peer.relay.receive(base::as_bytes(block), false).ok());
+  }
+  for (int i = 0; i < 10'000; ++i) {
+    REQUIRE(peer.relay.receive(base::as_bytes(block), false).ok());
+    REQUIRE(peer.relay.grant(static_cast<std::uint32_t>(block.size())).ok());
+  }
+  CHECK(peer.relay.memory_bytes() <= 2 * wire::kWindowBytes);
 }
 
 TEST_CASE("channel relay: discarded → the sender is not blocked") {

@@ -128,6 +128,92 @@ TEST_CASE("session: the guest ignores the kill → the client gets its result al
   CHECK(told->exit_code == 124);
 }
 
+TEST_CASE("session: given up while the client does not read → what the guest still says is ignored, not an error") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  const std::string block(wire::kWindowBytes / 16, 'x');
+  for (int i = 0; i < 20; ++i) {
+    f.from_agent(wire::data_frame(3, Channel::out, base::as_bytes(block), false));
+  }
+  f.session.time_out();
+  f.session.give_up();
+  CHECK_FALSE(f.session.finished());
+  // The guest was only slow: it obeys now.
+  f.from_agent(wire::data_frame(3, Channel::out, base::as_bytes("late"), false));
+  f.from_agent(wire::credit_frame(3, Channel::in, 1));
+  f.end_output();
+  wire::Exit exit;
+  exit.exit_code = 137;
+  exit.term_signal = 9;
+  f.from_agent(wire::message_frame(FrameType::exit, 3, exit));
+  CHECK_FALSE(f.session.finished());
+  f.from_client(wire::credit_frame(7, Channel::out, wire::kWindowBytes));
+  CHECK(f.session.finished());
+  std::size_t received = 0;
+  for (const auto& frame : f.client) {
+    received += frame.type == FrameType::data ? frame.payload.size() : 0;
+  }
+  CHECK(received == 20 * block.size());
+  REQUIRE(f.client.back().type == FrameType::exit);
+  CHECK(wire::Exit::decode(f.client.back().payload)->exit_code == 124);
+}
+
+TEST_CASE("session: more than enough before the start → every kill, the last size, a bounded number of signals") {
+  Fixture f;
+  f.session.dispatch();
+  for (std::uint16_t i = 1; i <= 100; ++i) {
+    f.from_client(wire::message_frame(FrameType::resize, 7, wire::Resize{i, i}));
+  }
+  for (std::size_t i = 0; i < wire::kMaxEarlySignals; ++i) {
+    f.from_client(wire::message_frame(FrameType::signal, 7, wire::Signal{10}));
+  }
+  f.from_client(wire::bare_frame(FrameType::kill, 7));
+  const auto more = f.session.handle_client(parse(wire::message_frame(FrameType::signal, 7, wire::Signal{10})));
+  REQUIRE_FALSE(more.ok());
+  CHECK(more.error().code == PYRO_ERROR_LIMIT);
+  f.agent.clear();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  REQUIRE(f.agent.size() == 1 + wire::kMaxEarlySignals + 1);
+  CHECK(wire::Resize::decode(f.agent.front().payload)->rows == 100);
+  CHECK(f.agent.back().type == FrameType::kill);
+  CHECK(f.agent.back().stream == 3);
+}
+
+TEST_CASE("session: the guest says why it cannot start the command → printable words, and a status it may claim") {
+  const auto told = [](pyro_status claimed) {
+    Fixture f;
+    f.session.dispatch();
+    f.end_output();
+    wire::Exit exit;
+    exit.exit_code = 125;
+    exit.failure = wire::ExecFailure::other;
+    exit.status = claimed;
+    exit.message = "cannot\x1b[2J start\x07 \xff" + std::string(5000, 'x');
+    f.from_agent(wire::message_frame(FrameType::exit, 3, exit));
+    auto decoded = wire::Exit::decode(f.client.back().payload);
+    REQUIRE(decoded.ok());
+    CHECK(decoded->message.starts_with("cannot start  ?xxx"));
+    CHECK(decoded->message.size() <= 1024);
+    return decoded->status;
+  };
+  CHECK(told(PYRO_ERROR_LIMIT) == PYRO_ERROR_LIMIT);
+  CHECK(told(PYRO_ERROR_ENVIRONMENT) == PYRO_ERROR_ENVIRONMENT);
+  CHECK(told(PYRO_ERROR_NOT_FOUND) == PYRO_ERROR_INVALID);
+  CHECK(told(PYRO_ERROR_NOT_STARTED) == PYRO_ERROR_INVALID);
+}
+
+TEST_CASE("session: a started command could not be started, says the guest → it broke the protocol") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  f.end_output();
+  wire::Exit exit;
+  exit.exit_code = 127;
+  exit.failure = wire::ExecFailure::not_found;
+  CHECK_FALSE(f.session.handle_agent(parse(wire::message_frame(FrameType::exit, 3, exit))).ok());
+}
+
 TEST_CASE("session: the client does not read → the exit waits behind the output") {
   Fixture f;
   f.session.dispatch();
