@@ -79,7 +79,7 @@ PYRO_API int32_t pyro_feature(const char *name) PYRO_NOEXCEPT;
 typedef enum pyro_status {
   /** Done. */
   PYRO_OK = 0,
-  /** Nothing to report within the time given; ask again. */
+  /** Nothing to report yet: the time given has passed, or pyro_op_next() says why it came back early. Ask again. */
   PYRO_AGAIN = 1,
   /** The operation has ended and its last event was handed out. */
   PYRO_END = 2,
@@ -181,14 +181,14 @@ typedef struct pyro_context pyro_context;
 /**
  * Opens a context. `options` may be NULL. The home folder is created when first needed. On success
  * *context is owned: pyro_close(). Several contexts may be open side by side.
- * Errors: INVALID. Since 0.1.
+ * Errors: INVALID, UNSUPPORTED (an option that this version does not know), LIMIT. Since 0.1.
  */
 PYRO_API pyro_status pyro_open(const pyro_open_options *options, pyro_context **context, pyro_error **error) PYRO_NOEXCEPT;
 
 /** Closes *context and sets it to NULL. Operations that are under way go on and are still ended by pyro_op_destroy(). Since 0.1. */
 PYRO_API void pyro_close(pyro_context **context) PYRO_NOEXCEPT;
 
-/** One remembered log line. Strings are borrowed until the next pyro_log_next() on the same context. */
+/** One remembered log line. Strings are borrowed until the same thread's next pyro_log_next() on the same context, and until pyro_close(). */
 typedef struct pyro_log_record {
   uint32_t struct_size;
   /** pyro_log_level. */
@@ -202,7 +202,8 @@ typedef struct pyro_log_record {
 
 /**
  * Takes the oldest remembered log line. PYRO_OK: `record` is filled; PYRO_END: there is none. The
- * newest 1000 lines are remembered. Set record->struct_size first. Since 0.1.
+ * newest 1000 lines are remembered. Threads that call this at once get different lines, each its own.
+ * Set record->struct_size first: without it no line is taken. Errors: INVALID, FORKED. Since 0.1.
  */
 PYRO_API pyro_status pyro_log_next(pyro_context *context, pyro_log_record *record) PYRO_NOEXCEPT;
 
@@ -292,7 +293,7 @@ PYRO_API void pyro_result_destroy(pyro_result **result) PYRO_NOEXCEPT;
 /** One environment. Strings are borrowed from what holds it. */
 typedef struct pyro_environment {
   uint32_t struct_size;
-  /** 1: its files are here; 0: it is in the catalogue and will be built on first use. */
+  /** 1: its files are here; 0: it is in the catalogue and will be built on first use, or it is damaged: description says why. */
   int32_t available;
   const char *name;
   /** One line for people. */
@@ -311,7 +312,8 @@ typedef struct pyro_environment {
 typedef struct pyro_environment_list {
   uint32_t struct_size;
   uint32_t reserved;
-  const pyro_environment *items;
+  /** Each by its own pointer: its struct_size may be that of a newer library. */
+  const pyro_environment *const *items;
   size_t count;
   /** The same and more (packages, files, what prune freed) as one JSON object. */
   const char *json;
@@ -347,7 +349,7 @@ typedef struct pyro_check {
 typedef enum pyro_kvm_state {
   PYRO_KVM_ABSENT = 0,
   PYRO_KVM_NO_PERMISSION = 1,
-  /** It opens, but guest kernels are emulated, too slow to use. */
+  /** It opens, but guest kernels are emulated, too slow to use; or it could not be measured. */
   PYRO_KVM_EMULATING = 2,
   PYRO_KVM_ACCELERATED = 3,
 
@@ -362,7 +364,8 @@ typedef struct pyro_doctor_report {
   uint32_t kvm_state;
   /** 1: no check failed. */
   int32_t healthy;
-  const pyro_check *checks;
+  /** Each by its own pointer: its struct_size may be that of a newer library. */
+  const pyro_check *const *checks;
   size_t check_count;
   /** The same as one JSON object. */
   const char *json;
@@ -401,14 +404,17 @@ PYRO_API int pyro_op_fd(const pyro_op *op) PYRO_NOEXCEPT;
  * Takes the next event, waiting up to timeout_ms for it (0: not at all, -1: as long as it takes).
  * Set event->struct_size first (PYRO_EVENT_INIT). A caller that does not take events makes the
  * command wait once 256 KiB of its output are under way; the VM and its limits go on.
- * PYRO_OK: `event` is filled. PYRO_AGAIN: nothing yet. PYRO_END: the last event was taken before.
+ * PYRO_OK: `event` is filled. PYRO_END: the last event was taken before. PYRO_AGAIN: nothing yet;
+ * it comes before the time is over when a signal handler of the host has run, and when there is room
+ * again for input that pyro_op_write_stdin() did not take: write the rest then.
  * A failed operation is an event of kind ERROR, not a status here. Errors: INVALID, FORKED. Since 0.1.
  */
 PYRO_API pyro_status pyro_op_next(pyro_op *op, int64_t timeout_ms, pyro_event *event, pyro_error **error) PYRO_NOEXCEPT;
 
 /**
- * Hands bytes to the command's standard input; never waits. *accepted says how many were taken
- * (possibly 0: drive pyro_op_next() and try again; pyro_op_fd() wakes when there is room).
+ * Hands bytes to the command's standard input; never waits. *accepted says how many were taken,
+ * possibly 0. If not all were: try the rest again whenever pyro_op_next() has returned, with an event
+ * or without; it returns PYRO_AGAIN when there is room, and pyro_op_fd() wakes for that.
  * Needs PYRO_STDIN_STREAM. Errors: INVALID, STATE (input closed, or the command has ended). Since 0.1.
  */
 PYRO_API pyro_status pyro_op_write_stdin(pyro_op *op, const void *data, size_t size, size_t *accepted, pyro_error **error) PYRO_NOEXCEPT;
@@ -416,7 +422,7 @@ PYRO_API pyro_status pyro_op_write_stdin(pyro_op *op, const void *data, size_t s
 /** Ends the command's standard input after what was accepted. Errors: as pyro_op_write_stdin(). Since 0.1. */
 PYRO_API pyro_status pyro_op_close_stdin(pyro_op *op, pyro_error **error) PYRO_NOEXCEPT;
 
-/** Sends a signal (1 to 64, Linux numbers) to the command; with a terminal, to its foreground job. Before the command has started it is kept and sent then. Errors: INVALID, STATE. Since 0.1. */
+/** Sends a signal (1 to 64, Linux numbers) to the command; with a terminal, to its foreground job. Before the command has started up to 16 are kept and sent then; more are STATE. Errors: INVALID, STATE. Since 0.1. */
 PYRO_API pyro_status pyro_op_signal(pyro_op *op, int32_t signal_number, pyro_error **error) PYRO_NOEXCEPT;
 
 /** Changes the size of the command's terminal (1 to 65535 each). Errors: INVALID, STATE. Since 0.1. */
@@ -574,10 +580,11 @@ PYRO_API pyro_status pyro_env_pull_start(pyro_context *context, const pyro_env_o
 /* ---------------------------------------------------------------- host check ------------------- */
 
 /**
- * Checks what this host can do and why engine=auto picks what it picks. Starts no VM; measures
- * /dev/kvm in a helper process for at most about a second, once per boot. *report is owned:
- * pyro_doctor_report_destroy(). A host that can do little is a report, not an error.
- * Errors: INVALID, FORKED, INTERNAL. Since 0.1.
+ * Checks what this host can do and why engine=auto picks what it picks. Runs no command; a helper process
+ * times a tiny guest on /dev/kvm, which takes milliseconds, and is ended after five seconds. The outcome is
+ * kept until the host reboots or /dev/kvm, the user or the build changes, unless it could not be measured.
+ * *report is owned: pyro_doctor_report_destroy(). A host that can do little is a report, not an error.
+ * Errors: INVALID, FORKED, LIMIT, INTERNAL. Since 0.1.
  */
 PYRO_API pyro_status pyro_doctor(pyro_context *context, pyro_doctor_report **report, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_doctor_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;

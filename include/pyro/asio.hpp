@@ -120,9 +120,10 @@ class AsyncOperation {
     return watch_.async_wait(Watch::wait_read, std::forward<Token>(token));
   }
 
-  /// Takes the next event: void(std::exception_ptr, const Event*), nullptr at the end. The event is
-  /// borrowed until the next call. Cancelling the wait throws Error cancelled and leaves the operation
-  /// alone: it may be called again, or the operation cancelled with operation().cancel(). Since 0.1.
+  /// Takes the next event: void(std::exception_ptr, const Event*). nullptr: at the end; or, while
+  /// operation().wants_input(), there may be room for the rest of it. The event is borrowed until the
+  /// next call. Cancelling the wait throws Error cancelled and leaves the operation alone: it may be
+  /// called again, or the operation cancelled with operation().cancel(). Since 0.1.
   template <typename Token>
   auto async_next(Token&& token) {
     return detail::net::async_compose<Token, void(std::exception_ptr, const Event*)>(NextStep{this}, token, watch_);
@@ -166,7 +167,7 @@ class AsyncOperation {
       } catch (...) {
         failure = std::current_exception();
       }
-      if (event == nullptr && failure == nullptr && !owner->operation_.ended()) {
+      if (event == nullptr && failure == nullptr && !owner->operation_.ended() && !owner->operation_.wants_input()) {
         return false;
       }
       self.complete(failure, event);
@@ -240,7 +241,7 @@ class AsyncPyro : public Pyro {
  public:
   using executor_type = detail::net::any_io_executor;
 
-  /// Throws Error: invalid. Since 0.1.
+  /// Throws Error: invalid, limit. Since 0.1.
   explicit AsyncPyro(executor_type executor) : executor_(std::move(executor)) {}
   AsyncPyro(executor_type executor, const OpenOptions& options) : Pyro(options), executor_(std::move(executor)) {}
 

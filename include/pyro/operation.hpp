@@ -57,6 +57,8 @@ struct Event {
 
 /// Called with the events of kind progress.
 using ProgressHandler = std::function<void(const Event&)>;
+/// Called with events of every kind.
+using EventHandler = std::function<void(const Event&)>;
 
 // What the library itself needs; not part of the API.
 namespace detail {
@@ -128,7 +130,7 @@ inline EnvironmentList make_environments(const pyro_environment_list& from) {
   EnvironmentList to;
   to.environments.reserve(from.count);
   for (std::size_t i = 0; i < from.count; ++i) {
-    const pyro_environment& item = from.items[i];
+    const pyro_environment& item = *from.items[i];
     to.environments.push_back({text(item.name), text(item.description), item.available != 0, text(item.digest),
                                text(item.kernel_version), item.size_bytes,
                                std::chrono::sys_seconds(std::chrono::seconds(item.created_at))});
@@ -144,7 +146,7 @@ inline DoctorReport make_report(const pyro_doctor_report& from) {
   to.healthy = from.healthy != 0;
   to.checks.reserve(from.check_count);
   for (std::size_t i = 0; i < from.check_count; ++i) {
-    const pyro_check& check = from.checks[i];
+    const pyro_check& check = *from.checks[i];
     to.checks.push_back(
         {text(check.name), static_cast<CheckStatus>(check.status), text(check.message), text(check.remedy)});
   }
@@ -170,8 +172,9 @@ class Operation {
   explicit Operation(pyro_op* owned) noexcept : op_(owned) {}
 
   /// Takes the next event, waiting up to `timeout` for it. nullptr: nothing yet, or, if ended(), no
-  /// more. A caller that takes no events makes the command wait once 256 KiB of its output are under
-  /// way. Throws Error if the operation has failed. Since 0.1.
+  /// more; it comes early when there is room for what wants_input() speaks of. A caller that takes no
+  /// events makes the command wait once 256 KiB of its output are under way. Throws Error if the
+  /// operation has failed. Since 0.1.
   const Event* next(std::chrono::milliseconds timeout) {
     if (ended_) {
       return nullptr;
@@ -192,14 +195,18 @@ class Operation {
     return &event_;
   }
 
-  /// Takes the next event, waiting as long as it takes. nullptr: there are no more. Since 0.1.
+  /// Takes the next event, waiting as long as it takes. nullptr: there are no more; or, while
+  /// wants_input(), there may be room for the rest of it: write it and go on. Since 0.1.
   const Event* next() {
     const Event* event = nullptr;
-    while (!ended_ && event == nullptr) {
+    do {
       event = next(std::chrono::milliseconds(-1));
-    }
+    } while (event == nullptr && !ended_ && !wants_input_);
     return event;
   }
+
+  /// The last write_stdin() took less than it was given. Since 0.1.
+  [[nodiscard]] bool wants_input() const noexcept { return wants_input_; }
 
   /// The last event was taken, or the operation has failed. Since 0.1.
   [[nodiscard]] bool ended() const noexcept { return ended_; }
@@ -218,7 +225,8 @@ class Operation {
   /// The handle of the C ABI; borrowed. Since 0.1.
   [[nodiscard]] pyro_op* handle() const noexcept { return op_.get(); }
 
-  /// Single-pass iterator over the events that are still to come; incrementing it waits.
+  /// Single-pass iterator over the events that are still to come; incrementing it waits. It does not
+  /// stop for room for input: use next() or RunOperation::write_all_stdin() where that matters.
   class Iterator {
    public:
     using iterator_category = std::input_iterator_tag;
@@ -228,11 +236,11 @@ class Operation {
     using reference = const Event&;
 
     Iterator() = default;
-    explicit Iterator(Operation* operation) : operation_(operation), event_(operation->next()) {}
+    explicit Iterator(Operation* operation) : operation_(operation), event_(operation->next_event()) {}
     reference operator*() const noexcept { return *event_; }
     pointer operator->() const noexcept { return event_; }
     Iterator& operator++() {
-      event_ = operation_->next();
+      event_ = operation_->next_event();
       return *this;
     }
     void operator++(int) { ++*this; }
@@ -250,6 +258,15 @@ class Operation {
   [[nodiscard]] static std::default_sentinel_t end() noexcept { return std::default_sentinel; }
 
  protected:
+  /// Takes the next event, whether there is room for input or not. nullptr: there are no more.
+  const Event* next_event() {
+    const Event* event = nullptr;
+    while (event == nullptr && !ended_) {
+      event = next(std::chrono::milliseconds(-1));
+    }
+    return event;
+  }
+
   /// The value of the last event, or Error state before it was taken.
   template <typename Value>
   static const Value& require(const std::optional<Value>& value) {
@@ -262,6 +279,7 @@ class Operation {
   std::optional<Result> result_;
   std::optional<EnvironmentList> environments_;
   std::optional<DoctorReport> doctor_;
+  bool wants_input_ = false;
 
  private:
   void take(const pyro_event& raw) {
@@ -304,23 +322,46 @@ class RunOperation : public Operation {
       : Operation(owned), limit_(output_limit_bytes == 0 ? kDefaultOutputLimitBytes : output_limit_bytes) {}
 
   /// Hands bytes to the command's standard input; never waits. Gives how many were taken, possibly
-  /// none: take events, or wait for fd(), and try the rest again. Needs RunOptions::stdin_stream.
+  /// none: call next(), or wait for fd() and then call it, and try the rest again whatever it gave.
+  /// write_all_stdin() does that. Needs RunOptions::stdin_stream.
   /// Throws Error: invalid, state (input closed, or the command has ended). Since 0.1.
   [[nodiscard]] std::size_t write_stdin(std::string_view bytes) {
     std::size_t accepted = 0;
     detail::ErrorSlot error;
     error.check(pyro_op_write_stdin(handle(), bytes.data(), bytes.size(), &accepted, error.out()));
+    wants_input_ = accepted < bytes.size();
     return accepted;
+  }
+
+  /// Hands all of `bytes` to the command's standard input, taking events while it has no room: they go
+  /// to `on_event`, or are collected for result(). False: the command ended before it took all, and the
+  /// exit event was taken. Throws Error as write_stdin() and next() do. Since 0.1.
+  bool write_all_stdin(std::string_view bytes, const EventHandler& on_event = {}) {
+    bool taken = write_rest(bytes);
+    while (!taken && !ended()) {
+      if (const Event* event = next()) {
+        if (on_event) {
+          on_event(*event);
+        } else {
+          collect(*event);
+        }
+      }
+      taken = !ended() && write_rest(bytes);
+    }
+    wants_input_ = false;
+    return taken;
   }
 
   /// Ends the command's standard input after what was taken. Since 0.1.
   void close_stdin() {
     detail::ErrorSlot error;
     error.check(pyro_op_close_stdin(handle(), error.out()));
+    wants_input_ = false;
+    input_closed_ = true;
   }
 
   /// Sends a signal (1 to 64, Linux numbers) to the command; with a terminal, to its foreground job.
-  /// Before the command has started it is kept and sent then. Since 0.1.
+  /// Before the command has started up to 16 are kept and sent then; more are an error (state). Since 0.1.
   void signal(int number) {
     detail::ErrorSlot error;
     error.check(pyro_op_signal(handle(), number, error.out()));
@@ -334,7 +375,7 @@ class RunOperation : public Operation {
 
   /// Takes the remaining events and gives the result, with the output that came in them. Since 0.1.
   Result wait(const ProgressHandler& on_progress = {}) {
-    while (const Event* event = next()) {
+    while (const Event* event = next_event()) {
       if (on_progress && event->kind == EventKind::progress) {
         on_progress(*event);
       }
@@ -366,12 +407,26 @@ class RunOperation : public Operation {
  private:
   static constexpr std::uint64_t kDefaultOutputLimitBytes = std::uint64_t{1} << 20;
 
+  /// True: nothing is left of `bytes`. A command that has ended takes no more; its last events say so.
+  bool write_rest(std::string_view& bytes) {
+    try {
+      bytes.remove_prefix(write_stdin(bytes));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::state || input_closed_) {
+        throw;
+      }
+      wants_input_ = false;
+    }
+    return bytes.empty();
+  }
+
   void keep(std::string& kept, std::string_view bytes) const {
     const std::uint64_t room = limit_ - std::min<std::uint64_t>(limit_, kept.size());
     kept.append(bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(room, bytes.size()))));
   }
 
   std::uint64_t limit_;
+  bool input_closed_ = false;
   std::string stdout_data_;
   std::string stderr_data_;
 };
@@ -384,7 +439,7 @@ class EnvironmentOperation : public Operation {
 
   /// Takes the remaining events and gives what came of it. Since 0.1.
   EnvironmentList wait(const ProgressHandler& on_progress = {}) {
-    while (const Event* event = next()) {
+    while (const Event* event = next_event()) {
       if (on_progress && event->kind == EventKind::progress) {
         on_progress(*event);
       }
@@ -407,7 +462,7 @@ class DoctorOperation : public Operation {
 
   /// Takes the remaining events and gives the report. Since 0.1.
   DoctorReport wait() {
-    while (next() != nullptr) {
+    while (next_event() != nullptr) {
     }
     return result();
   }

@@ -169,7 +169,7 @@ struct PruneOptions {
 /// under way outlive it.
 class Pyro {
  public:
-  /// Throws Error: invalid. Since 0.1.
+  /// Throws Error: invalid, limit. Since 0.1.
   Pyro() : Pyro(OpenOptions{}) {}
   explicit Pyro(const OpenOptions& options) {
     pyro_open_options c_options{};
@@ -271,8 +271,9 @@ class Pyro {
     return start_environment(pyro_env_pull_start, name, {}, {});
   }
 
-  /// Checks what this host can do and why Engine::automatic picks what it picks. Starts no VM. A host
-  /// that can do little is a report, not an error. Throws Error: invalid, forked, internal. Since 0.1.
+  /// Checks what this host can do and why Engine::automatic picks what it picks. Runs no command
+  /// (pyro_doctor() says what it measures). A host that can do little is a report, not an error. Throws Error: invalid,
+  /// forked, limit, internal. Since 0.1.
   [[nodiscard]] DoctorReport doctor() const { return start_doctor().wait(); }
   [[nodiscard]] DoctorOperation start_doctor() const {
     pyro_op* op = nullptr;

@@ -243,7 +243,8 @@ struct Environment {
   std::string name{};
   /// One line for people.
   std::string description{};
-  /// Its files are here; else it is in the catalogue and will be built on first use.
+  /// Its files are here; else it is in the catalogue and will be built on first use, or it is damaged: description
+  /// says why.
   bool available = false;
   /// "sha256:..." of its manifest; empty if not available.
   std::string digest{};

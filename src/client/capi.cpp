@@ -3,6 +3,7 @@
 
 #include "state/status_name.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -17,7 +18,7 @@ namespace {
 pyro_error out_of_memory{PYRO_ERROR_LIMIT, "out of memory", ""};
 
 constexpr std::array<std::pair<std::string_view, bool>, 7> kFeatures{{{"engine.software", true},
-                                                                      {"engine.kvm", false},
+                                                                      {"engine.kvm", true},
                                                                       {"pty", true},
                                                                       {"env.build", true},
                                                                       {"env.pull", false},
@@ -57,19 +58,19 @@ base::Status open(const pyro_open_options* given, pyro_context** context) {
 
 base::Result<pyro_status> next_log_line(pyro_context* context, pyro_log_record* record) {
   PYRO_TRY(check(context));
-  if (record == nullptr) {
-    return null_argument("record");
-  }
-  auto line = context->shared->log.take();
-  if (!line.has_value()) {
+  // Before a line is taken, so that a wrong call loses none.
+  PYRO_TRY(fill(record, pyro_log_record{}, "pyro_log_record"));
+  auto taken = context->shared->log.take();
+  if (!taken.has_value()) {
     return PYRO_END;
   }
-  context->line = std::move(*line);
+  LogLine& line = context->line_of_this_thread();
+  line = std::move(*taken);
   pyro_log_record out{};
-  out.level = static_cast<std::uint32_t>(context->line.level);
-  out.time_ns = context->line.time_ns;
+  out.level = static_cast<std::uint32_t>(line.level);
+  out.time_ns = line.time_ns;
   out.room = "client";
-  out.message = context->line.message.c_str();
+  out.message = line.message.c_str();
   PYRO_TRY(fill(record, out, "pyro_log_record"));
   return PYRO_OK;
 }
@@ -78,6 +79,11 @@ base::Result<pyro_status> next_log_line(pyro_context* context, pyro_log_record* 
 
 pyro_context::pyro_context(Settings settings)
     : shared(std::make_shared<Context>(std::move(settings))), owner(::getpid()) {}
+
+LogLine& pyro_context::line_of_this_thread() {
+  const std::lock_guard lock(lines_mutex);
+  return lines[std::this_thread::get_id()];
+}
 
 namespace pyro::client {
 

@@ -10,19 +10,26 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <thread>
 
 #include <sys/types.h>
 
 struct pyro_context {
   explicit pyro_context(pyro::client::Settings settings);
+  /// What this thread's last pyro_log_record borrows from.
+  pyro::client::LogLine& line_of_this_thread();
 
   pyro::client::ContextPtr shared;
   /// The process that opened it.
   pid_t owner;
-  /// What the last pyro_log_record borrows from.
-  pyro::client::LogLine line;
+  /// What the last pyro_log_record of each thread borrows from. A thread's number is given to another one after its
+  /// end, so these are never more than threads have lived at once. A map, because it does not move its elements.
+  std::mutex lines_mutex;
+  std::map<std::thread::id, pyro::client::LogLine> lines;
 };
 
 struct pyro_op {

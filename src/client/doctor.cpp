@@ -73,10 +73,13 @@ Check check_engine(const Settings& settings, const KvmProbe& kvm, pyro_engine& p
       fmt::format("engine=auto picks {}: {}", engine_name(picked), asked ? "PYRO_ENGINE says so" : choice->why), ""};
 }
 
-Check check_qemu(const Settings& settings) {
+Check check_qemu(const Settings& settings, pyro_engine picked) {
   const auto path = find_qemu(settings);
   if (!path.ok()) {
-    return failed("qemu", path.error());
+    Check check = failed("qemu", path.error());
+    // Where KVM works, only those miss it who ask for the software engine.
+    check.status = picked == PYRO_ENGINE_KVM ? PYRO_CHECK_WARNING : check.status;
+    return check;
   }
   return Check{"qemu", PYRO_CHECK_OK, path.value(), ""};
 }
@@ -119,7 +122,7 @@ std::unique_ptr<OwnedReport> make_report(const Context& context, const KvmProbe&
   std::vector<Check> checks;
   checks.push_back(check_kvm(kvm));
   checks.push_back(check_engine(settings, kvm, picked));
-  checks.push_back(check_qemu(settings));
+  checks.push_back(check_qemu(settings, picked));
   checks.push_back(check_helpers(settings));
   checks.push_back(check_home(settings));
   checks.push_back(check_environment_tools(settings));

@@ -28,7 +28,7 @@ std::unique_ptr<OwnedReport> make_report(const Context& context, const KvmProbe&
 Check check_kvm(const KvmProbe& kvm);
 /// `picked` becomes what engine=auto picks, AUTO if nothing works.
 Check check_engine(const Settings& settings, const KvmProbe& kvm, pyro_engine& picked);
-Check check_qemu(const Settings& settings);
+Check check_qemu(const Settings& settings, pyro_engine picked);
 Check check_helpers(const Settings& settings);
 Check check_home(const Settings& settings);
 Check check_environment_tools(const Settings& settings);

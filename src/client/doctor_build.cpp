@@ -1,9 +1,9 @@
 // The checks of what building environments needs. Where environments are there already, what is
 // missing for building others is a warning only.
 #include "base/io.hpp"
+#include "base/search_path.hpp"
 #include "client/doctor.hpp"
 #include "client/environment_store.hpp"
-#include "client/programs.hpp"
 
 #include <array>
 #include <string_view>
@@ -74,7 +74,7 @@ Check check_environment_tools(const Settings& settings) {
   std::string packages;
   bool scratch = true;
   for (const auto& tool : kTools) {
-    if ((is_root && !tool.as_root_too) || !find_in_path(settings.search_path, tool.program).empty()) {
+    if ((is_root && !tool.as_root_too) || !base::find_in_path(settings.search_path, tool.program).empty()) {
       continue;
     }
     scratch = scratch && std::string_view(tool.program) != "mke2fs";

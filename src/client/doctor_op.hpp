@@ -12,7 +12,11 @@ class DoctorOp final : public Op {
 
  private:
   base::Status step() override;
-  void stop() noexcept override { probe_.reset(); }
+  void stop() noexcept override {
+    if (probe_.has_value()) {
+      probe_->stop();
+    }
+  }
 
   std::optional<ProbeRun> probe_;
 };

@@ -70,15 +70,7 @@ base::Result<EngineChoice> choose_engine(pyro_engine wanted, const KvmProbe& kvm
       return base::make_error(PYRO_ERROR_UNSUPPORTED,
                               "engine kvm does not work on this host: {}. Use engine software or auto.", kvm.detail);
     }
-    if (!kKvmEngineBuilt) {
-      return base::make_error(PYRO_ERROR_UNSUPPORTED,
-                              "engine kvm does not work: /dev/kvm is accelerated on this host, but this build has no "
-                              "KVM engine yet. Use engine software or auto.");
-    }
     return EngineChoice{PYRO_ENGINE_KVM, "it was asked for"};
-  }
-  if (!kKvmEngineBuilt) {
-    return EngineChoice{PYRO_ENGINE_SOFTWARE, "this build has no KVM engine yet"};
   }
   if (usable) {
     return EngineChoice{PYRO_ENGINE_KVM, "/dev/kvm is accelerated"};

@@ -8,9 +8,6 @@
 
 namespace pyro::client {
 
-/// Whether this build has libpyro's own monitor on /dev/kvm.
-inline constexpr bool kKvmEngineBuilt = false;
-
 /// What /dev/kvm is worth, as `pyro-vm --probe` measured it.
 struct KvmProbe {
   pyro_kvm_state state = PYRO_KVM_ABSENT;
@@ -40,7 +37,7 @@ base::Result<pyro_engine> wanted_engine(std::uint32_t option, const std::string&
 
 /// Whether choose_engine() needs to know about /dev/kvm.
 [[nodiscard]] inline bool needs_probe(pyro_engine wanted) noexcept {
-  return wanted == PYRO_ENGINE_KVM || (wanted == PYRO_ENGINE_AUTO && kKvmEngineBuilt);
+  return wanted != PYRO_ENGINE_SOFTWARE;
 }
 
 /// Errors: UNSUPPORTED, with the reason, if KVM is wanted and cannot be had.

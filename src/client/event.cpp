@@ -2,6 +2,21 @@
 
 namespace pyro::client {
 
+namespace {
+
+// The structs may grow, so callers get at each by a pointer of its own.
+template <typename Row>
+const Row* const* point_at(const std::deque<Row>& rows, std::vector<const Row*>& pointers) {
+  pointers.clear();
+  pointers.reserve(rows.size());
+  for (const Row& row : rows) {
+    pointers.push_back(&row);
+  }
+  return pointers.data();
+}
+
+}  // namespace
+
 void OwnedResult::seal(bool with_output) noexcept {
   struct_size = sizeof(pyro_result);
   if (with_output) {
@@ -14,16 +29,16 @@ void OwnedResult::seal(bool with_output) noexcept {
   task_id = "";
 }
 
-void OwnedEnvironments::seal() noexcept {
+void OwnedEnvironments::seal() {
   struct_size = sizeof(pyro_environment_list);
-  items = rows.data();
+  items = point_at(rows, row_pointers);
   count = rows.size();
   json = json_text.c_str();
 }
 
-void OwnedReport::seal() noexcept {
+void OwnedReport::seal() {
   struct_size = sizeof(pyro_doctor_report);
-  checks = rows.data();
+  checks = point_at(rows, row_pointers);
   check_count = rows.size();
   json = json_text.c_str();
 }

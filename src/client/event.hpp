@@ -34,24 +34,27 @@ struct OwnedResult final : pyro_result {
 struct OwnedEnvironments final : pyro_environment_list {
   OwnedEnvironments() noexcept : pyro_environment_list{} {}
 
-  std::vector<pyro_environment> rows;
-  /// What the rows' strings point to; a deque does not move its elements.
+  /// Deques, because they do not move their elements.
+  std::deque<pyro_environment> rows;
   std::deque<std::string> texts;
+  std::vector<const pyro_environment*> row_pointers;
   std::string json_text;
 
   const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
-  void seal() noexcept;
+  /// Points the C fields at what is owned here. The same below.
+  void seal();
 };
 
 struct OwnedReport final : pyro_doctor_report {
   OwnedReport() noexcept : pyro_doctor_report{} {}
 
-  std::vector<pyro_check> rows;
+  std::deque<pyro_check> rows;
   std::deque<std::string> texts;
+  std::vector<const pyro_check*> row_pointers;
   std::string json_text;
 
   const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
-  void seal() noexcept;
+  void seal();
 };
 
 /// One event, with everything that its C form points to.

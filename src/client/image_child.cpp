@@ -1,6 +1,7 @@
 #include "client/image_child.hpp"
 
 #include "base/build_id.hpp"
+#include "base/clock.hpp"
 #include "base/io.hpp"
 #include "client/home.hpp"
 #include "client/programs.hpp"
@@ -25,8 +26,8 @@ namespace json = boost::json;
 constexpr std::size_t kMaxLineBytes = 8u << 20;
 /// Enough of pyro-image's stderr to see why it died.
 constexpr std::size_t kStderrTailBytes = 4096;
-/// Between the end of a program's output and its exit lie microseconds.
-constexpr int kExitMs = 200;
+/// Between the end of a program's output and its exit lie microseconds; more on a machine that swaps.
+constexpr std::int64_t kExitMs = 2000;
 
 std::string text_of(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains({key.data(), key.size()});
@@ -85,7 +86,7 @@ std::string ImageRequest::encode(const std::string& home) const {
   return json::serialize(out);
 }
 
-base::Result<std::unique_ptr<ImageChild>> ImageChild::start(const ContextPtr& context, const Poller& poller,
+base::Result<std::unique_ptr<ImageChild>> ImageChild::start(const ContextPtr& context, Poller& poller,
                                                             const ImageRequest& request) {
   const Settings& settings = context->settings;
   PYRO_TRY(ensure_home(settings.home));
@@ -104,16 +105,22 @@ base::Result<std::unique_ptr<ImageChild>> ImageChild::start(const ContextPtr& co
   PYRO_TRY(base::write_all(input.first.get(), base::as_bytes(request.encode(settings.home) + "\n"), "to pyro-image"));
   context->log.add(PYRO_LOG_DEBUG, "starting pyro-image: {} {}", request.op, request.name);
   PYRO_TRY_ASSIGN(auto process, jail::spawn_process(options));
-  std::unique_ptr<ImageChild> child(new ImageChild(std::move(process)));
+  std::unique_ptr<ImageChild> child(new ImageChild(std::move(process), poller));
   child->stdin_ = std::move(input.first);
   child->stdout_ = std::move(output.first);
   child->stderr_ = std::move(errors.first);
   PYRO_TRY_ASSIGN(child->stdout_watch_, poller.watch(child->stdout_.get(), EPOLLIN));
   PYRO_TRY_ASSIGN(child->stderr_watch_, poller.watch(child->stderr_.get(), EPOLLIN));
+  // The end of its output alone would not do: a child that the host forked meanwhile may hold the pipes.
+  if (child->process_.pidfd() >= 0) {
+    PYRO_TRY_ASSIGN(child->process_watch_, poller.watch(child->process_.pidfd(), EPOLLIN));
+  }
   return child;
 }
 
 base::Result<std::optional<ImageAnswer>> ImageChild::poll(const OnProgress& on_progress) {
+  // Asked first: what it wrote before its end is in the pipe then.
+  const bool ended = process_.wait(0);
   read_stderr();
   std::array<char, 16384> buffer;
   while (true) {
@@ -121,11 +128,14 @@ base::Result<std::optional<ImageAnswer>> ImageChild::poll(const OnProgress& on_p
     if (got < 0 && errno == EINTR) {
       continue;
     }
+    if (got <= 0 && ended) {
+      return died(true);
+    }
     if (got < 0 && errno == EAGAIN) {
       return std::optional<ImageAnswer>();
     }
     if (got <= 0) {
-      return died();
+      return await_end();
     }
     lines_.append(buffer.data(), static_cast<std::size_t>(got));
     std::size_t start = 0;
@@ -180,9 +190,21 @@ void ImageChild::read_stderr() {
   }
 }
 
-base::Error ImageChild::died() {
-  const bool ended = process_.wait(kExitMs);
-  read_stderr();
+// It has closed its output without an answer: how it ends is still to be told.
+base::Result<std::optional<ImageAnswer>> ImageChild::await_end() {
+  stdout_watch_ = Watch();  // End of file would wake for ever.
+  const std::int64_t now_ms = base::monotonic_ms();
+  if (give_up_ms_ == 0) {
+    give_up_ms_ = now_ms + kExitMs;
+    PYRO_TRY(poller_.set_deadline(give_up_ms_));
+  }
+  if (now_ms >= give_up_ms_) {
+    return died(false);
+  }
+  return std::optional<ImageAnswer>();
+}
+
+base::Error ImageChild::died(bool ended) {
   base::Error error = base::make_error(PYRO_ERROR_INTERNAL, "pyro-image {} without an answer",
                                        ended ? process_.describe_end() : "closed its output");
   if (const std::string line = last_line(stderr_tail_); !line.empty()) {
@@ -202,6 +224,12 @@ void ImageChild::stop() noexcept {
   if (stdin_.valid()) {
     ::shutdown(stdin_.get(), SHUT_RDWR);
   }
+}
+
+jail::Process ImageChild::release() noexcept {
+  stop();
+  process_watch_ = Watch();
+  return std::move(process_);
 }
 
 base::Result<std::unique_ptr<OwnedEnvironments>> decode_environments(const ImageAnswer& answer) {

@@ -40,7 +40,7 @@ class ImageChild {
   ~ImageChild();
   /// Starts pyro-image; call poll() whenever `poller` wakes. Errors: UNSUPPORTED (not installed), INVALID
   /// (the home folder), LIMIT, INTERNAL.
-  static base::Result<std::unique_ptr<ImageChild>> start(const ContextPtr& context, const Poller& poller,
+  static base::Result<std::unique_ptr<ImageChild>> start(const ContextPtr& context, Poller& poller,
                                                          const ImageRequest& request);
 
   using OnProgress = std::function<void(Event)>;
@@ -48,19 +48,26 @@ class ImageChild {
   base::Result<std::optional<ImageAnswer>> poll(const OnProgress& on_progress);
   /// Tells it to stop, without waiting; the destructor waits.
   void stop() noexcept;
+  /// Tells it to stop and gives the process away, so that nobody waits for it here. The last call.
+  jail::Process release() noexcept;
 
  private:
-  explicit ImageChild(jail::Process process) noexcept : process_(std::move(process)) {}
+  ImageChild(jail::Process process, Poller& poller) noexcept : process_(std::move(process)), poller_(poller) {}
   base::Result<std::optional<ImageAnswer>> take_line(std::string_view line, const OnProgress& on_progress);
   void read_stderr();
-  base::Error died();
+  base::Result<std::optional<ImageAnswer>> await_end();
+  base::Error died(bool ended);
 
   jail::Process process_;
+  Poller& poller_;
   base::Fd stdin_;
   base::Fd stdout_;
   base::Fd stderr_;
   Watch stdout_watch_;
   Watch stderr_watch_;
+  Watch process_watch_;
+  /// When to give up on the exit status of one that has closed its output; 0: it has not.
+  std::int64_t give_up_ms_ = 0;
   std::string lines_;
   std::string stderr_tail_;
 };

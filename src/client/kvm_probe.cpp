@@ -101,9 +101,24 @@ ProbeRun::ProbeRun(ContextPtr context, Poller& poller) : context_(std::move(cont
 }
 
 ProbeRun::~ProbeRun() {
+  stop();
+}
+
+void ProbeRun::stop() noexcept {
   if (process_.has_value()) {
     process_->kill();
   }
+}
+
+std::optional<jail::Process> ProbeRun::release() noexcept {
+  stop();
+  process_watch_ = Watch();
+  std::optional<jail::Process> given;
+  if (process_.has_value()) {
+    given.emplace(std::move(*process_));
+    process_.reset();
+  }
+  return given;
 }
 
 base::Status ProbeRun::start() {
@@ -117,23 +132,34 @@ base::Status ProbeRun::start() {
   PYRO_TRY_ASSIGN(auto process, jail::spawn_process(options));
   process_.emplace(std::move(process));
   stdout_ = std::move(pipe.first);
-  PYRO_TRY_ASSIGN(watch_, poller_.watch(stdout_.get(), EPOLLIN));
+  PYRO_TRY_ASSIGN(stdout_watch_, poller_.watch(stdout_.get(), EPOLLIN));
+  // The end of its output alone would not do: a child that the host forked meanwhile may hold the pipe.
+  if (process_->pidfd() >= 0) {
+    PYRO_TRY_ASSIGN(process_watch_, poller_.watch(process_->pidfd(), EPOLLIN));
+  }
   deadline_ms_ = base::monotonic_ms() + kDeadlineMs;
   return poller_.set_deadline(deadline_ms_);
 }
 
 std::optional<KvmProbe> ProbeRun::poll() {
   if (failure_.empty()) {
+    // Asked first: what it wrote before its end is in the pipe then.
+    const bool ended = process_->wait(0);
     std::array<char, 4096> buffer;
     ssize_t got = 0;
     while ((got = ::read(stdout_.get(), buffer.data(), buffer.size())) > 0 && output_.size() <= kMaxProbeBytes) {
       output_.append(buffer.data(), static_cast<std::size_t>(got));
     }
-    const bool may_go_on = got < 0 && (errno == EAGAIN || errno == EINTR);
-    if (may_go_on && base::monotonic_ms() < deadline_ms_) {
+    const bool is_open = got < 0 && (errno == EAGAIN || errno == EINTR);
+    // With its output closed and no answer in it, how it ends is still to be told.
+    const bool has_said_all = ended || got > 0 || (!is_open && decode_probe(output_).ok());
+    if (!has_said_all && base::monotonic_ms() < deadline_ms_) {
+      if (!is_open) {
+        stdout_watch_ = Watch();  // End of file would wake for ever.
+      }
       return std::nullopt;
     }
-    if (may_go_on) {
+    if (!has_said_all) {
       failure_ = fmt::format("measuring took longer than {} ms", kDeadlineMs);
       process_->kill();
     }
@@ -149,7 +175,7 @@ KvmProbe ProbeRun::conclude() {
       return std::move(probe).value();
     }
     failure_ = "pyro-vm --probe gave no answer";
-    if (process_->wait(100)) {
+    if (process_->wait(0)) {
       failure_ += " and " + process_->describe_end();
     }
   }

@@ -18,8 +18,9 @@ std::optional<KvmProbe> known_probe(const Context& context);
 
 class ProbeRun {
  public:
-  /// The probe needs a few milliseconds; one that hangs is killed after this.
-  static constexpr std::int64_t kDeadlineMs = 1000;
+  /// The probe needs a few milliseconds, and ends by itself within a second; starting it may take long on a busy host.
+  /// One that hangs is killed after this.
+  static constexpr std::int64_t kDeadlineMs = 5000;
 
   /// Starts measuring; call poll() now and whenever `poller` wakes. Never fails: what goes wrong
   /// becomes the outcome.
@@ -29,6 +30,10 @@ class ProbeRun {
   ~ProbeRun();
   /// The outcome, once it is there. What could be measured is remembered for the next time.
   std::optional<KvmProbe> poll();
+  /// Kills the process, without waiting; the destructor waits.
+  void stop() noexcept;
+  /// Kills the process and gives it away, so that nobody waits for it here. The last call.
+  std::optional<jail::Process> release() noexcept;
 
  private:
   base::Status start();
@@ -41,7 +46,8 @@ class ProbeRun {
   std::string output_;
   std::optional<jail::Process> process_;
   base::Fd stdout_;
-  Watch watch_;
+  Watch stdout_watch_;
+  Watch process_watch_;
 };
 
 }  // namespace pyro::client

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pyro::client {
 
@@ -32,6 +33,7 @@ void Op::emit(Event event) {
 }
 
 void Op::advance() {
+  retired_.collect();
   if (ended_) {
     return;
   }
@@ -64,12 +66,15 @@ pyro_status Op::next(std::int64_t timeout_ms) {
       events_.pop_front();
       handed_out_last_ = current_.is_last();
       // What is buffered here shows in no descriptor; and after the last event there is PYRO_END to hear.
-      set_awake(handed_out_last_ || !events_.empty());
+      set_awake(handed_out_last_ || interrupted_ || !events_.empty());
       return PYRO_OK;
     }
     set_awake(false);
     if (cancelled_) {
       continue;  // The wake of cancel() may just have been taken back.
+    }
+    if (std::exchange(interrupted_, false)) {
+      return PYRO_AGAIN;
     }
     const std::int64_t left = timeout_ms < 0 ? -1 : (timeout_ms == 0 ? 0 : deadline - base::monotonic_ms());
     if (left == 0 || (timeout_ms > 0 && left < 0)) {

@@ -7,6 +7,7 @@
 #include "client/context.hpp"
 #include "client/event.hpp"
 #include "client/poller.hpp"
+#include "client/retired.hpp"
 
 #include <atomic>
 #include <deque>
@@ -22,7 +23,7 @@ class Op {
 
   [[nodiscard]] bool is_ours() const noexcept { return poller_.is_ours(); }
   [[nodiscard]] int fd() const noexcept { return poller_.fd(); }
-  /// PYRO_OK: current() is the next event; PYRO_AGAIN; PYRO_END.
+  /// PYRO_OK: current() is the next event; PYRO_AGAIN, also after interrupt(); PYRO_END.
   pyro_status next(std::int64_t timeout_ms);
   /// The event that next() gave; its parts may be moved out.
   [[nodiscard]] Event& current() noexcept { return current_; }
@@ -43,11 +44,15 @@ class Op {
   /// The operation is over: end what it started, without waiting for it.
   virtual void stop() noexcept = 0;
   void emit(Event event);
+  /// Makes next() come back with PYRO_AGAIN instead of waiting, once: there is something to do that is no event.
+  void interrupt() noexcept { interrupted_ = true; }
   /// The last event was emitted.
   [[nodiscard]] bool has_ended() const noexcept { return ended_; }
   Context& context() noexcept { return *context_; }
   const ContextPtr& context_ptr() const noexcept { return context_; }
   Poller& poller() noexcept { return poller_; }
+  /// Lets a helper end that has done its part and was told to, without waiting for it.
+  void retire(jail::Process process) { retired_.add(std::move(process), poller_); }
 
  private:
   void advance();
@@ -55,12 +60,14 @@ class Op {
 
   ContextPtr context_;
   Poller poller_;
+  RetiredHelpers retired_;
   std::deque<Event> events_;
   Event current_;
   std::atomic<bool> cancelled_{false};
   bool ended_ = false;
   bool handed_out_last_ = false;
   bool awake_ = false;
+  bool interrupted_ = false;
 };
 
 }  // namespace pyro::client

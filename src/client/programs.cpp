@@ -1,9 +1,9 @@
 #include "client/programs.hpp"
 
-#include <string_view>
+#include "base/io.hpp"
+#include "base/search_path.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fcntl.h>
 
 namespace pyro::client {
 
@@ -11,16 +11,11 @@ namespace {
 
 constexpr const char* kQemu = "qemu-system-x86_64";
 
-bool is_executable(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(path.c_str(), X_OK) == 0;
-}
-
 }  // namespace
 
 base::Result<std::string> find_helper(const Settings& settings, const char* name) {
   std::string path = settings.libexec + "/" + name;
-  if (!is_executable(path)) {
+  if (!base::is_executable(path)) {
     return base::make_error(
         PYRO_ERROR_UNSUPPORTED,
         "there is no program {}: install libpyro whole, or set PYRO_LIBEXEC to the folder of its helper programs",
@@ -29,26 +24,8 @@ base::Result<std::string> find_helper(const Settings& settings, const char* name
   return path;
 }
 
-std::string find_in_path(const std::string& search_path, const std::string& name) {
-  std::string_view rest = search_path;
-  while (!rest.empty()) {
-    const auto colon = rest.find(':');
-    const std::string_view folder = rest.substr(0, colon);
-    rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
-    // Relative folders would depend on where the host happens to stand.
-    if (folder.empty() || folder.front() != '/') {
-      continue;
-    }
-    std::string path = std::string(folder) + "/" + name;
-    if (is_executable(path)) {
-      return path;
-    }
-  }
-  return "";
-}
-
 base::Result<std::string> find_qemu(const Settings& settings) {
-  std::string path = find_in_path("/usr/bin:/usr/local/bin:" + settings.search_path, kQemu);
+  std::string path = base::find_in_path("/usr/bin:/usr/local/bin:" + settings.search_path, kQemu);
   if (path.empty()) {
     return base::make_error(PYRO_ERROR_UNSUPPORTED,
                             "the software engine needs {}, which is not installed: install the package "
@@ -56,6 +33,21 @@ base::Result<std::string> find_qemu(const Settings& settings) {
                             kQemu);
   }
   return path;
+}
+
+base::Result<base::Fd> open_engine(const Settings& settings, pyro_engine engine) {
+  if (engine == PYRO_ENGINE_KVM) {
+    auto kvm = base::open_file("/dev/kvm", O_RDWR);
+    if (!kvm.ok()) {
+      auto error = std::move(kvm).error();
+      error.code = PYRO_ERROR_UNSUPPORTED;
+      error.message += "; pyro doctor says what this host can do";
+      return error;
+    }
+    return kvm;
+  }
+  PYRO_TRY_ASSIGN(const std::string qemu, find_qemu(settings));
+  return base::open_file(qemu, O_PATH);
 }
 
 }  // namespace pyro::client

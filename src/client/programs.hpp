@@ -3,6 +3,8 @@
 
 #include "client/settings.hpp"
 
+#include "base/fd.hpp"
+
 #include <string>
 
 namespace pyro::client {
@@ -10,10 +12,10 @@ namespace pyro::client {
 /// Path of a helper such as "pyro-vm". Errors: UNSUPPORTED, with what to do.
 base::Result<std::string> find_helper(const Settings& settings, const char* name);
 
-/// Path of an executable in the folders of `search_path`, "" if there is none.
-std::string find_in_path(const std::string& search_path, const std::string& name);
-
 /// Path of QEMU: the distribution's before whatever PATH says. Errors: UNSUPPORTED, with the package.
 base::Result<std::string> find_qemu(const Settings& settings);
+
+/// What a supervisor needs for an engine, opened: QEMU's program, or /dev/kvm. Errors: UNSUPPORTED.
+base::Result<base::Fd> open_engine(const Settings& settings, pyro_engine engine);
 
 }  // namespace pyro::client

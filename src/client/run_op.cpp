@@ -60,7 +60,9 @@ base::Status RunOp::step() {
 }
 
 void RunOp::stop() noexcept {
-  probe_.reset();
+  if (probe_.has_value()) {
+    probe_->stop();
+  }
   if (image_) {
     image_->stop();
   }
@@ -146,11 +148,14 @@ base::Status RunOp::take(wire::Frame& frame) {
       return take_credit(frame);
     case FrameType::exit:
       return take_exit(frame);
+    case FrameType::log:
+      return take_log(frame);
     case FrameType::status:
     case FrameType::pong:
       return base::success();
     default:
-      return lost(fmt::format("pyro-vm sent a frame of type {}, which no client expects", fmt::underlying(frame.type)));
+      return lost(
+          fmt::format("pyro-vm sent a frame of type {}, which no client expects", static_cast<unsigned>(frame.type)));
   }
 }
 
@@ -175,6 +180,12 @@ base::Status RunOp::take_progress(wire::Frame& frame) {
   } else {
     emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
   }
+  return base::success();
+}
+
+base::Status RunOp::take_log(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto line, wire::Log::decode(frame.payload));
+  context().log.add(line.level, "vm {}: {}", vm_id_, line.message);
   return base::success();
 }
 
@@ -227,6 +238,9 @@ base::Status RunOp::take_credit(wire::Frame& frame) {
     return lost("pyro-vm granted more input than it may");
   }
   pump_stdin();
+  if (std::exchange(refused_input_, false)) {
+    interrupt();
+  }
   return base::success();
 }
 
@@ -239,8 +253,9 @@ base::Status RunOp::take_failed(wire::Frame& frame) {
 base::Status RunOp::take_exit(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const auto exit, wire::Exit::decode(frame.payload));
   if (exit.failure == wire::ExecFailure::other) {
-    // Not the command's doing: its user or directory does not exist, for one.
-    return base::make_error(PYRO_ERROR_INVALID, "the command could not be started: {}", exit.message);
+    // Not the command's doing: its user or directory does not exist, or the guest has no room for it.
+    emit(Event::failure(base::make_error(exit.status, "the command could not be started: {}", exit.message), {}));
+    return base::success();
   }
   if (exit.failure != wire::ExecFailure::none && !exit.message.empty()) {
     // As a shell would say it, and where a shell would.
@@ -277,8 +292,7 @@ base::Status RunOp::take_exit(wire::Frame& frame) {
 }
 
 base::Status RunOp::report_loss() {
-  PYRO_TRY_ASSIGN(const bool exited, vm_->has_exited(poller()));
-  if (exited) {
+  if (vm_->has_exited()) {
     return lost(fmt::format("its supervisor pyro-vm {}", vm_->describe_end()));
   }
   if (base::monotonic_ms() >= deadline_ms_) {
@@ -340,6 +354,7 @@ base::Status RunOp::check_input_open() const {
 base::Result<std::size_t> RunOp::write_stdin(base::ByteView bytes) {
   PYRO_TRY(check_input_open());
   const auto now = bytes.first(std::min<std::size_t>(bytes.size(), stdin_credit_.available()));
+  refused_input_ = now.size() < bytes.size();
   if (!now.empty()) {
     push_input(now, false);
     PYRO_TRY(flush());
@@ -350,6 +365,7 @@ base::Result<std::size_t> RunOp::write_stdin(base::ByteView bytes) {
 base::Status RunOp::close_stdin() {
   PYRO_TRY(check_input_open());
   stdin_closed_ = true;
+  refused_input_ = false;
   push_input({}, true);
   return flush();
 }
@@ -360,6 +376,10 @@ base::Status RunOp::signal(std::int32_t number) {
   }
   if (has_ended()) {
     return base::make_error(PYRO_ERROR_STATE, "the command has ended");
+  }
+  if (!started_ && early_signals_++ >= wire::kMaxEarlySignals) {
+    return base::make_error(PYRO_ERROR_STATE, "the command has not started, and {} signals wait for it already",
+                            wire::kMaxEarlySignals);
   }
   queue_.push_control(wire::message_frame(FrameType::signal, kStream, wire::Signal{number}));
   return flush();

@@ -43,6 +43,7 @@ class RunOp final : public Op {
   base::Status take(wire::Frame& frame);
   base::Status take_hello(wire::Frame& frame);
   base::Status take_progress(wire::Frame& frame);
+  base::Status take_log(const wire::Frame& frame);
   base::Status take_started();
   base::Status take_data(wire::Channel channel, wire::Frame& frame);
   base::Status take_credit(wire::Frame& frame);
@@ -71,7 +72,7 @@ class RunOp final : public Op {
   std::optional<ProbeRun> probe_;
   std::optional<KvmProbe> kvm_;
   std::unique_ptr<ImageChild> image_;
-  /// What pyro-image was asked for so far: asking twice would not help.
+  /// What pyro-image was asked for so far.
   std::vector<std::string> asked_;
 
   std::unique_ptr<VmLink> vm_;
@@ -79,11 +80,15 @@ class RunOp final : public Op {
   bool greeted_ = false;
   bool dispatched_ = false;
   bool started_ = false;
+  /// Signals sent before the command was known to run.
+  std::size_t early_signals_ = 0;
 
   wire::FrameQueue queue_;
   wire::SendCredit stdin_credit_;
   std::size_t stdin_sent_ = 0;
   bool stdin_closed_ = false;
+  /// The caller has input that there was no credit for, and is to be told when there is.
+  bool refused_input_ = false;
   std::array<wire::ReceiveCredit, 3> output_credit_;
   std::array<std::uint64_t, 3> output_total_{};
 };

@@ -13,6 +13,14 @@
 
 namespace pyro::client {
 
+namespace {
+
+/// How often pyro-image is asked for the same thing. Once does it, unless a prune comes between its answer and our
+/// opening of the files; twice in a row that is no coincidence.
+constexpr std::ptrdiff_t kMaxAsks = 2;
+
+}  // namespace
+
 base::Status RunOp::prepare() {
   const Settings& settings = context().settings;
   PYRO_TRY(ensure_home(settings.home));
@@ -27,6 +35,9 @@ base::Status RunOp::prepare() {
       kvm_ = probe_->poll();
       if (!kvm_.has_value()) {
         return base::success();
+      }
+      if (auto process = probe_->release()) {
+        retire(std::move(*process));
       }
       probe_.reset();
     }
@@ -55,7 +66,7 @@ base::Status RunOp::prepare() {
 }
 
 base::Status RunOp::ask_image(ImageRequest request, std::string_view why) {
-  if (std::find(asked_.begin(), asked_.end(), request.op) != asked_.end()) {
+  if (std::count(asked_.begin(), asked_.end(), request.op) == kMaxAsks) {
     return base::make_error(PYRO_ERROR_ENVIRONMENT,
                             "environment {} cannot be used although pyro-image found nothing wrong: {}; run pyro env "
                             "build --force {}",
@@ -72,6 +83,7 @@ base::Status RunOp::drive_image() {
   if (!answer.has_value()) {
     return base::success();
   }
+  retire(image_->release());
   image_.reset();
   return prepare();
 }
@@ -80,14 +92,13 @@ base::Status RunOp::launch(EnvironmentFiles files, base::Fd scratch) {
   const Settings& settings = context().settings;
   PYRO_TRY_ASSIGN(const std::string supervisor, find_helper(settings, "pyro-vm"));
   PYRO_TRY_ASSIGN(const std::string agent_path, find_helper(settings, "pyro-agent"));
-  PYRO_TRY_ASSIGN(const std::string qemu_path, find_qemu(settings));
+  PYRO_TRY_ASSIGN(const base::Fd engine, open_engine(settings, engine_));
   // Started first: its exec goes on while the rest is opened here.
   PYRO_TRY_ASSIGN(vm_, VmLink::start(supervisor, poller()));
   launched_ms_ = base::monotonic_ms();
   PYRO_TRY_ASSIGN(const base::Fd client, jail::open_pidfd(::getpid()));
   PYRO_TRY_ASSIGN(const base::Fd agent, base::open_file(agent_path, O_RDONLY));
   PYRO_TRY_ASSIGN(const base::Fd delta, make_unnamed_file(settings.home));
-  PYRO_TRY_ASSIGN(const base::Fd qemu, base::open_file(qemu_path, O_PATH));
 
   wire::Configure configure;
   configure.engine = engine_ == PYRO_ENGINE_KVM ? wire::EngineKind::kvm : wire::EngineKind::software;
@@ -101,7 +112,7 @@ base::Status RunOp::launch(EnvironmentFiles files, base::Fd scratch) {
   // In the order of wire::ConfigureFd.
   const std::array<int, static_cast<std::size_t>(wire::ConfigureFd::count)> fds{
       client.get(),     files.kernel.get(), files.initramfs.get(), agent.get(),
-      files.root.get(), scratch.get(),      delta.get(),           qemu.get()};
+      files.root.get(), scratch.get(),      delta.get(),           engine.get()};
   PYRO_TRY(vm_->send_first(wire::message_frame(wire::FrameType::configure, 0, configure), fds));
   PYRO_TRY(allow_until(launched_ms_ + static_cast<std::int64_t>(request_.boot_timeout_ms) + kSupervisorGraceMs));
   return drive_vm();

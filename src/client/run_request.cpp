@@ -111,16 +111,13 @@ Status take_env(const pyro_run_options& options, wire::Exec& exec) {
 }
 
 Status check_argument_bytes(const wire::Exec& exec) {
-  std::size_t total = 0;
-  for (const auto* list : {&exec.argv, &exec.env}) {
-    for (const auto& text : *list) {
-      total += text.size() + 1;
-    }
-  }
+  const std::size_t total = exec.argument_bytes();
   if (total > wire::kMaxArgumentBytes) {
-    return base::make_error(PYRO_ERROR_LIMIT,
-                            "the arguments and variables have {} bytes: {} are possible; pass large data by stdin",
-                            total, wire::kMaxArgumentBytes);
+    return base::make_error(
+        PYRO_ERROR_LIMIT,
+        "the arguments and variables take {} bytes (4 more than its length each): {} are possible; pass large "
+        "data by stdin",
+        total, wire::kMaxArgumentBytes);
   }
   return base::success();
 }

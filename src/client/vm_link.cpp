@@ -27,6 +27,10 @@ base::Result<std::unique_ptr<VmLink>> VmLink::start(const std::string& program, 
   PYRO_TRY_ASSIGN(auto process, jail::spawn_process(options));
   std::unique_ptr<VmLink> link(new VmLink(std::move(process), std::move(sockets.first)));
   PYRO_TRY_ASSIGN(link->socket_watch_, poller.watch(link->socket_.get(), EPOLLIN));
+  // The end of file alone would not do: a child that the host forked meanwhile may hold pyro-vm's end of the socket.
+  if (link->process_.pidfd() >= 0) {
+    PYRO_TRY_ASSIGN(link->process_watch_, poller.watch(link->process_.pidfd(), EPOLLIN));
+  }
   link->buffer_.resize(kReadBytes);
   return link;
 }
@@ -75,14 +79,17 @@ base::Status VmLink::flush(wire::FrameQueue& queue) {
 }
 
 base::Status VmLink::receive(std::vector<wire::Frame>& frames) {
-  ssize_t got = 0;
-  do {
-    got = ::recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-  } while (got < 0 && errno == EINTR);
+  ssize_t got = read_some();
+  bool ended = false;
   if (got < 0 && errno == EAGAIN) {
-    return base::success();
+    if (!process_.wait(0)) {
+      return base::success();
+    }
+    // What it wrote before its end is here by now, if it was not before.
+    ended = true;
+    got = read_some();
   }
-  if (got < 0 && errno != ECONNRESET) {
+  if (got < 0 && errno != ECONNRESET && !(ended && errno == EAGAIN)) {
     return base::errno_error(errno, "cannot read from pyro-vm");
   }
   if (got <= 0) {
@@ -100,15 +107,20 @@ base::Status VmLink::receive(std::vector<wire::Frame>& frames) {
   }
 }
 
-base::Result<bool> VmLink::has_exited(const Poller& poller) {
-  if (process_.wait(0)) {
-    process_watch_ = Watch();
-    return true;
+ssize_t VmLink::read_some() noexcept {
+  ssize_t got = 0;
+  do {
+    got = ::recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
+bool VmLink::has_exited() noexcept {
+  if (!process_.wait(0)) {
+    return false;
   }
-  if (!process_watch_.is_set()) {
-    PYRO_TRY_ASSIGN(process_watch_, poller.watch(process_.pidfd(), EPOLLIN));
-  }
-  return false;
+  process_watch_ = Watch();  // The end of a process would wake for ever.
+  return true;
 }
 
 }  // namespace pyro::client

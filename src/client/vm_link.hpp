@@ -31,10 +31,10 @@ class VmLink {
   /// Appends the frames that have come to `frames`. The error is a broken protocol.
   base::Status receive(std::vector<wire::Frame>& frames);
 
-  /// The supervisor has closed the connection and everything it sent was received.
+  /// The supervisor has closed the connection or has ended, and everything it sent was received.
   [[nodiscard]] bool is_over() const noexcept { return over_; }
-  /// After is_over(): waits for the process in the poller; true once it has ended.
-  base::Result<bool> has_exited(const Poller& poller);
+  /// After is_over(): whether the process has ended. Its end wakes the poller.
+  bool has_exited() noexcept;
   /// How the process ended, in words; after has_exited().
   std::string describe_end() { return process_.describe_end(); }
   /// Tells the supervisor to end the VM, without waiting; the destructor waits.
@@ -42,6 +42,8 @@ class VmLink {
 
  private:
   VmLink(jail::Process process, base::Fd socket) noexcept : process_(std::move(process)), socket_(std::move(socket)) {}
+  /// As recv(2), without waiting.
+  ssize_t read_some() noexcept;
 
   jail::Process process_;
   base::Fd socket_;

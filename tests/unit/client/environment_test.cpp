@@ -98,6 +98,16 @@ TEST_CASE("run: a stamp that does not match → verified first") {
   CHECK(world.requests() == "verify test:1\nscratch \n");
 }
 
+TEST_CASE("run: an environment pruned between pyro-image's answer and its use → asked for once more") {
+  World world;
+  world.add_environment("test:1", false, true);
+  fixture::write_file(world.home + "/prune-once", "");
+  Session session(world);
+  const auto options = exit_zero();
+  CHECK(pyro_run_in_vm(session.context, &options, &session.result, &session.error) == PYRO_OK);
+  CHECK(world.requests() == "build test:1\nbuild test:1\nscratch \n");
+}
+
 TEST_CASE("run: an unknown environment → NOT_FOUND with the known ones; a verify that does not help → ENVIRONMENT") {
   World world;
   Session session(world);
@@ -116,13 +126,13 @@ TEST_CASE("env list: two rows → both, with JSON") {
   Session session(world);
   REQUIRE(pyro_env_list(session.context, nullptr, &session.list, &session.error) == PYRO_OK);
   REQUIRE(session.list->count == 2);
-  const pyro_environment& first = session.list->items[0];
+  const pyro_environment& first = *session.list->items[0];
   CHECK(std::string_view(first.name) == "debian:12");
   CHECK(first.available == 1);
   CHECK(first.size_bytes == 123'456'789'012);
   CHECK(first.created_at == 1'700'000'000);
-  CHECK(session.list->items[1].available == 0);
-  CHECK(std::string_view(session.list->items[1].digest).empty());
+  CHECK(session.list->items[1]->available == 0);
+  CHECK(std::string_view(session.list->items[1]->digest).empty());
   CHECK(std::string_view(session.list->json).find("\"environments\":[") != std::string_view::npos);
   CHECK(std::string_view(session.list->json).find("\"event\"") == std::string_view::npos);
 }
@@ -145,6 +155,19 @@ TEST_CASE("env: a pyro-image that dies or talks nonsense → INTERNAL, with its 
   pyro_error_destroy(&session.error);
   options.name = "talks-nonsense";
   CHECK(pyro_env_build(session.context, &options, &session.list, &session.error) == PYRO_ERROR_INTERNAL);
+}
+
+TEST_CASE("env: a pyro-image whose pipes others hold, or that is slow to end → told apart by how it ends") {
+  World world;
+  Session session(world);
+  pyro_env_options options = PYRO_ENV_OPTIONS_INIT;
+  options.name = "dies-held";
+  CHECK(pyro_env_build(session.context, &options, &session.list, &session.error) == PYRO_ERROR_INTERNAL);
+  CHECK(session.message() == "pyro-image exited with code 3 without an answer");
+  pyro_error_destroy(&session.error);
+  options.name = "closes-output";
+  CHECK(pyro_env_build(session.context, &options, &session.list, &session.error) == PYRO_ERROR_INTERNAL);
+  CHECK(session.message() == "pyro-image exited with code 3 without an answer");
 }
 
 TEST_CASE("env: cancelled → CANCELLED, and pyro-image is told by the end of its input") {

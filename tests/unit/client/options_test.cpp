@@ -3,6 +3,7 @@
 
 #include "client/run_request.hpp"
 #include "wire/frame.hpp"
+#include "wire/messages.hpp"
 
 #include <cstring>
 #include <limits>
@@ -155,16 +156,41 @@ TEST_CASE("run options: commands that make no sense → INVALID") {
 
 TEST_CASE("run options: arguments that fill the limit → accepted; one byte more → LIMIT; network → UNSUPPORTED") {
   auto options = valid();
-  // "/bin/sh", "-c" and three NULs count, too.
-  std::string command(pyro::wire::kMaxArgumentBytes - 12, 'x');
+  // "/bin/sh" and "-c" count, too, and 4 bytes for each length.
+  std::string command(pyro::wire::kMaxArgumentBytes - 9 - 5 * 4, 'x');
   options.command = command.c_str();
   CHECK(status_of(options) == PYRO_OK);
   command += "x";
   options.command = command.c_str();
   CHECK(status_of(options) == PYRO_ERROR_LIMIT);
   options = valid();
+  std::vector<const char*> argv(300'000, "a");
+  options.command = nullptr;
+  options.argv = argv.data();
+  options.argc = argv.size();
+  CHECK(status_of(options) == PYRO_ERROR_LIMIT);
+  options = valid();
   options.network = 1;
   CHECK(status_of(options) == PYRO_ERROR_UNSUPPORTED);
+}
+
+TEST_CASE("run options: the longest command that is accepted → its frame passes the parser whole") {
+  auto options = valid();
+  std::string command(pyro::wire::kMaxArgumentBytes, 'x');
+  do {
+    command.pop_back();
+    options.command = command.c_str();
+  } while (status_of(options) != PYRO_OK);
+  const auto request = make_run_request(options, "");
+  REQUIRE(request.ok());
+  pyro::wire::FrameParser parser;
+  parser.feed(pyro::wire::message_frame(pyro::wire::FrameType::exec, 1, request->exec));
+  const auto frame = parser.next();
+  REQUIRE(frame.ok());
+  REQUIRE(frame->has_value());
+  const auto exec = pyro::wire::Exec::decode((*frame)->payload);
+  REQUIRE(exec.ok());
+  CHECK(exec->argv.back() == command);
 }
 
 TEST_CASE("structs: of an older program, a newer one, and never initialised") {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <string_view>
 #include <thread>
@@ -13,6 +14,7 @@
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <pyro/pyro.hpp>
 
 namespace {
 
@@ -128,6 +130,23 @@ TEST_CASE("run: a program that does not exist → result 127 and a line on stder
   CHECK(pyro_run_in_vm(session.context, Command{"bad-user"}.get(), &session.result, &session.error) ==
         PYRO_ERROR_INVALID);
   CHECK(session.message().find("nobody2") != std::string::npos);
+  pyro_error_destroy(&session.error);
+  CHECK(pyro_run_in_vm(session.context, Command{"no-room"}.get(), &session.result, &session.error) == PYRO_ERROR_LIMIT);
+  CHECK(session.message().find("Resource temporarily unavailable") != std::string::npos);
+}
+
+TEST_CASE("op: signals before the command has started → as many as a supervisor keeps, then STATE") {
+  World world;
+  world.add_environment("test:1");
+  Session session(world);
+  REQUIRE(pyro_run_in_vm_start(session.context, Command{"sleep"}.get(), &session.op, nullptr) == PYRO_OK);
+  for (std::size_t i = 0; i < pyro::wire::kMaxEarlySignals; ++i) {
+    CHECK(pyro_op_signal(session.op, SIGUSR1, nullptr) == PYRO_OK);
+  }
+  CHECK(pyro_op_signal(session.op, SIGUSR1, nullptr) == PYRO_ERROR_STATE);
+  pyro_event event = PYRO_EVENT_INIT;
+  wait_for(session.op, PYRO_EVENT_STARTED, event);
+  CHECK(pyro_op_signal(session.op, SIGUSR1, nullptr) == PYRO_OK);
 }
 
 TEST_CASE("run: more output than the limit → the first bytes are kept, all are counted") {
@@ -190,7 +209,8 @@ TEST_CASE("op: streamed stdin → taken up to the window at once, all of it in t
   std::size_t received = 0;
   while (received < input.size()) {
     pyro_event event = PYRO_EVENT_INIT;
-    REQUIRE(pyro_op_next(session.op, 10'000, &event, nullptr) == PYRO_OK);
+    // PYRO_AGAIN: there is room.
+    REQUIRE(pyro_op_next(session.op, 10'000, &event, nullptr) <= PYRO_AGAIN);
     REQUIRE(event.kind < PYRO_EVENT_EXIT);
     received += event.kind == PYRO_EVENT_STDOUT ? event.size : 0;
     REQUIRE(pyro_op_write_stdin(session.op, input.data() + sent, input.size() - sent, &accepted, nullptr) == PYRO_OK);
@@ -200,6 +220,82 @@ TEST_CASE("op: streamed stdin → taken up to the window at once, all of it in t
   CHECK(pyro_op_close_stdin(session.op, nullptr) == PYRO_ERROR_STATE);
   CHECK(drive(session.op).exit_code == 0);
   CHECK(pyro_op_write_stdin(session.op, "x", 1, &accepted, nullptr) == PYRO_ERROR_STATE);
+}
+
+TEST_CASE("op: input beyond the window for a command that prints nothing → next() comes back when there is room") {
+  World world;
+  world.add_environment("test:1");
+  Session session(world);
+  Command command{"discard"};
+  command.options.stdin_mode = PYRO_STDIN_STREAM;
+  REQUIRE(pyro_run_in_vm_start(session.context, &command.options, &session.op, nullptr) == PYRO_OK);
+  const std::string input(1'000'000, 'y');
+  std::size_t sent = 0;
+  int waits = 0;
+  while (sent < input.size()) {
+    std::size_t accepted = 0;
+    REQUIRE(pyro_op_write_stdin(session.op, input.data() + sent, input.size() - sent, &accepted, nullptr) == PYRO_OK);
+    sent += accepted;
+    if (sent < input.size()) {
+      // In place of -1, so that a failure ends.
+      const auto before = std::chrono::steady_clock::now();
+      pyro_event event = PYRO_EVENT_INIT;
+      const pyro_status status = pyro_op_next(session.op, 10'000, &event, nullptr);
+      REQUIRE((status == PYRO_OK || status == PYRO_AGAIN));
+      REQUIRE(std::chrono::steady_clock::now() - before < std::chrono::seconds(9));
+      waits += status == PYRO_AGAIN;
+    }
+  }
+  CHECK(waits > 0);
+  CHECK(pyro_op_close_stdin(session.op, nullptr) == PYRO_OK);
+  CHECK(drive(session.op).exit_code == 0);
+}
+
+TEST_CASE("C++: input beyond the window → next() gives nullptr for room, write_all_stdin() sends all of it") {
+  World world;
+  world.add_environment("test:1");
+  pyro::OpenOptions where;
+  where.home = world.home;
+  where.libexec = world.libexec;
+  const pyro::Pyro pyro(where);
+  pyro::RunOptions options;
+  options.environment = "test:1";
+  options.command = std::vector<std::string>{"discard"};
+  options.stdin_stream = true;
+  const std::string input(1'000'000, 'y');
+  {
+    pyro::RunOperation operation = pyro.start_run_in_vm(options);
+    std::string_view rest = input;
+    while (!rest.empty()) {
+      rest.remove_prefix(operation.write_stdin(rest));
+      if (!rest.empty()) {
+        const pyro::Event* event = operation.next();
+        REQUIRE((event != nullptr || operation.wants_input()));
+      }
+    }
+    operation.close_stdin();
+    CHECK_FALSE(operation.wants_input());
+    CHECK(operation.wait().exit_code == 0);
+  }
+  {
+    pyro::RunOperation operation = pyro.start_run_in_vm(options);
+    int events = 0;
+    CHECK(operation.write_all_stdin(input, [&events](const pyro::Event&) { ++events; }));
+    CHECK(events > 0);
+    operation.close_stdin();
+    CHECK(operation.wait().exit_code == 0);
+  }
+  {
+    // The rest of a short write is given up: the events still come to their end.
+    options.command = std::vector<std::string>{"echo", "hi"};
+    pyro::RunOperation operation = pyro.start_run_in_vm(options);
+    CHECK(operation.write_stdin(input) < input.size());
+    CHECK(operation.wait().stdout_data == "hi");
+  }
+  options.command = std::vector<std::string>{"echo", "hi"};
+  pyro::RunOperation operation = pyro.start_run_in_vm(options);
+  CHECK_FALSE(operation.write_all_stdin(input));
+  CHECK(operation.result().stdout_data == "hi");
 }
 
 TEST_CASE("op: signals and terminal sizes given before the start → arrive in order") {
@@ -235,6 +331,10 @@ TEST_CASE("op: a lost supervisor → NOT_STARTED before the dispatch, OUTCOME_UN
   outcome = run("mute");
   CHECK(outcome.error == PYRO_ERROR_NOT_STARTED);
   outcome = run("die-after");
+  CHECK(outcome.error == PYRO_ERROR_OUTCOME_UNKNOWN);
+  CHECK(outcome.message.find("exited with code 4") != std::string::npos);
+  // A forked child of the host may keep the socket from its end of file.
+  outcome = run("die-held");
   CHECK(outcome.error == PYRO_ERROR_OUTCOME_UNKNOWN);
   CHECK(outcome.message.find("exited with code 4") != std::string::npos);
   outcome = run("garbage");
@@ -291,6 +391,25 @@ TEST_CASE("op: destroyed while the command runs → the supervisor is gone and r
   pyro_op_destroy(&session.op);
   CHECK(session.op == nullptr);
   CHECK(::kill(supervisor, 0) == -1);
+}
+
+TEST_CASE("op: a helper that lingers after its answer → nobody waits for it while the command runs") {
+  World world;
+  world.add_environment("test:1");
+  fixture::write_file(world.home + "/linger", "");
+  Session session(world);
+  REQUIRE(pyro_run_in_vm_start(session.context, Command{"sleep"}.get(), &session.op, nullptr) == PYRO_OK);
+  pyro_event event = PYRO_EVENT_INIT;
+  wait_for(session.op, PYRO_EVENT_STARTED, event);
+  const pid_t helper = std::stoi(fixture::read_file(world.home + "/scratch-pid"));
+  CHECK(::kill(helper, 0) == 0);
+  fixture::fs::remove(world.home + "/linger");
+  // Reaped as it ends, not only with the operation.
+  for (int i = 0; i < 100 && ::kill(helper, 0) == 0; ++i) {
+    event = PYRO_EVENT_INIT;
+    REQUIRE(pyro_op_next(session.op, 100, &event, nullptr) < PYRO_ERROR_INVALID);
+  }
+  CHECK(::kill(helper, 0) == -1);
 }
 
 TEST_CASE("op: a reader who does not read → the supervisor waits with one window under way") {

@@ -28,6 +28,16 @@ say(event="progress", stage="start", message="working on " + name, done=1, total
 if name == "dies":
     sys.stderr.write("first line\nthe reason\n")
     sys.exit(3)
+if name == "dies-held":
+    # As if a child that the host forked at a bad time had our ends of the pipes.
+    if os.fork() != 0:
+        os._exit(3)
+    sys.stdin.buffer.read()
+    os._exit(0)
+if name == "closes-output":
+    os.close(1)
+    time.sleep(0.4)
+    os._exit(3)
 if name == "talks-nonsense":
     print("nonsense", flush=True)
 if name == "waits":
@@ -41,12 +51,20 @@ elif op == "prune":
 elif op == "scratch":
     os.makedirs(home + "/environments/scratch", exist_ok=True)
     open(home + "/environments/scratch/ext4-v1-%d.img" % request["mib"], "w").close()
+    open(home + "/scratch-pid", "w").write(str(os.getpid()))
     say(event="done", environments=[])
+    while os.path.exists(home + "/linger"):
+        time.sleep(0.01)
 elif op in ("build", "verify"):
     # What the test laid ready becomes visible, as after a build or a full check.
     ready = home + "/ready-" + op
     if not os.path.exists(ready):
         fail("not_found" if op == "build" else "environment", "there is no environment " + name + "; known: a, b")
+    if os.path.exists(home + "/prune-once"):
+        # As if a prune came right after the answer.
+        os.unlink(home + "/prune-once")
+        say(event="done", environments=[ROW])
+        sys.exit(0)
     for line in open(ready):
         source, target = line.split()
         os.rename(home + "/" + source, home + "/" + target)

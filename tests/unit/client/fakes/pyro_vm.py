@@ -83,10 +83,10 @@ def write(channel, data):
     return other
 
 
-def finish(code, signal=0, failure=0, message="", timed_out=0):
+def finish(code, signal=0, failure=0, message="", timed_out=0, status=0):
     say(OUT, b"", True)
     say(ERR, b"", True)
-    send(EXIT, struct.pack("<iiB", code, signal, failure) + text(message) + struct.pack("<BBQQQ", 0, timed_out, 7, 5, 4096), 1)
+    send(EXIT, struct.pack("<iiBi", code, signal, failure, status) + text(message) + struct.pack("<BBQQQ", 0, timed_out, 7, 5, 4096), 1)
     link.recv(1)  # until the client is gone
     sys.exit(0)
 
@@ -98,7 +98,9 @@ assert kind == CONFIGURE
 at = 2 + 1 + 12 + 16
 vm_id_size, = struct.unpack_from("<I", configure, at)
 vm_id = configure[at + 4:at + 4 + vm_id_size]
-build_id = configure[at + 4 + vm_id_size + 4:]
+at += 4 + vm_id_size
+build_id_size, = struct.unpack_from("<I", configure, at)
+build_id = configure[at + 4:at + 4 + build_id_size]
 kind, _, _, payload = frame()
 assert kind == EXEC
 argv, at = texts(payload, 0)
@@ -123,6 +125,13 @@ send(READY, struct.pack("<Q", 5))
 send(PROGRESS, text("dispatch") + text(""))
 if what == "die-after":
     sys.exit(4)
+if what == "die-held":
+    # As if a child that the host forked at a bad time had our end of the socket.
+    if os.fork() != 0:
+        os._exit(4)
+    while link.recv(65536):
+        pass
+    os._exit(0)
 send(STARTED, b"", 1)
 
 if what == "echo":
@@ -143,7 +152,9 @@ elif what == "overrun":
 elif what == "not-found":
     finish(127, failure=127, message="no-such-program: not found")
 elif what == "bad-user":
-    finish(125, failure=125, message="there is no user nobody2")
+    finish(125, failure=125, message="there is no user nobody2", status=100)
+elif what == "no-room":
+    finish(125, failure=125, message="cannot start a process: Resource temporarily unavailable", status=500)
 elif what == "sleep":
     write(OUT, str(os.getpid()).encode())
     while True:
@@ -162,6 +173,13 @@ elif what == "cat":
                 send(CREDIT, struct.pack("<I", len(payload)), 1, IN)
             if flags & END:
                 finish(0)
+elif what == "discard":
+    while True:
+        kind, _, flags, payload = frame()
+        if kind == DATA and payload:
+            send(CREDIT, struct.pack("<I", len(payload)), 1, IN)
+        if kind == DATA and flags & END:
+            finish(0)
 elif what == "control":
     while True:
         kind, _, _, payload = frame()
