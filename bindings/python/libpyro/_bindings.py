@@ -17,7 +17,7 @@ class Status(IntEnum):
 
     #: Done.
     OK = 0
-    #: Nothing to report within the time given; ask again.
+    #: Nothing to report yet: the time given has passed, or pyro_op_next() says why it came back early.
     AGAIN = 1
     #: The operation has ended and its last event was handed out.
     END = 2
@@ -226,7 +226,8 @@ class pyro_environment(ctypes.Structure):
     """One environment."""
 
     struct_size: int
-    #: 1: its files are here; 0: it is in the catalogue and will be built on first use.
+    #: 1: its files are here; 0: it is in the catalogue and will be built on first use, or it is damaged: description
+    #: says why.
     available: int
     name: Optional[bytes]
     #: One line for people.
@@ -257,6 +258,7 @@ class pyro_environment_list(ctypes.Structure):
 
     struct_size: int
     reserved: int
+    #: Each by its own pointer: its struct_size may be that of a newer library.
     items: Any
     count: int
     #: The same and more (packages, files, what prune freed) as one JSON object.
@@ -265,7 +267,7 @@ class pyro_environment_list(ctypes.Structure):
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
-        ("items", _P(pyro_environment)),
+        ("items", _P(_P(pyro_environment))),
         ("count", ctypes.c_size_t),
         ("json", ctypes.c_char_p),
     ]
@@ -308,7 +310,7 @@ class KvmState(IntEnum):
 
     ABSENT = 0
     NO_PERMISSION = 1
-    #: It opens, but guest kernels are emulated, too slow to use.
+    #: It opens, but guest kernels are emulated, too slow to use; or it could not be measured.
     EMULATING = 2
     ACCELERATED = 3
 
@@ -323,6 +325,7 @@ class pyro_doctor_report(ctypes.Structure):
     kvm_state: int
     #: 1: no check failed.
     healthy: int
+    #: Each by its own pointer: its struct_size may be that of a newer library.
     checks: Any
     check_count: int
     #: The same as one JSON object.
@@ -333,7 +336,7 @@ class pyro_doctor_report(ctypes.Structure):
         ("engine", ctypes.c_uint32),
         ("kvm_state", ctypes.c_uint32),
         ("healthy", ctypes.c_int32),
-        ("checks", _P(pyro_check)),
+        ("checks", _P(_P(pyro_check))),
         ("check_count", ctypes.c_size_t),
         ("json", ctypes.c_char_p),
     ]
@@ -622,8 +625,7 @@ class Functions:
     pyro_op_fd: Callable[[Any], int]
     #: Takes the next event, waiting up to timeout_ms for it (0: not at all, -1: as long as it takes).
     pyro_op_next: Callable[[Any, int, Any, Any], int]
-    #: Hands bytes to the command's standard input; never waits. *accepted says how many were taken (possibly 0: drive
-    #: pyro_op_next() and try again; pyro_op_fd() wakes when there is room).
+    #: Hands bytes to the command's standard input; never waits. *accepted says how many were taken, possibly 0.
     pyro_op_write_stdin: Callable[[Any, Any, int, Any, Any], int]
     #: Ends the command's standard input after what was accepted.
     pyro_op_close_stdin: Callable[[Any, Any], int]

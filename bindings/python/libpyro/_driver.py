@@ -45,6 +45,9 @@ class Over:
 
 OVER = Over()
 
+#: What _pop_or_room gives when there may be room for input.
+ROOM = object()
+
 #: What the queue gives: an event, what the operation failed with, or the end.
 Item = Union[Event, PyroError, Over]
 
@@ -83,6 +86,9 @@ class Driver:
         self._changed = threading.Condition()
         self._queue: Deque[Union[Event, PyroError]] = deque()
         self._backlog_bytes = 0
+        #: Input was left over by try_write(), and something has happened since that may have made room.
+        self._wants_input = False
+        self._may_have_room = False
         #: The last event is in the queue, or was taken.
         self._over = False
         #: The last event or the failure, once it was taken.
@@ -114,6 +120,16 @@ class Driver:
             lambda op, error: self._library.pyro_op_write_stdin(op, part, len(part), ctypes.byref(accepted), error)
         )
         return accepted.value
+
+    def try_write(self, data: Any) -> int:
+        """write_some() for a caller who is told by take_or_room() when to try the rest."""
+        accepted = 0
+        part = WRITE_BYTES
+        while part == WRITE_BYTES and accepted < len(data):
+            part = self.write_some(data[accepted:])
+            accepted += part
+        self._wants_input = accepted < len(data)
+        return accepted
 
     def call(self, function: Callable[[Any, Any], int]) -> None:
         """Calls one of the functions that act on the operation."""
@@ -152,6 +168,12 @@ class Driver:
         """The next event; what the operation failed with; None if the deadline (time.monotonic) passed."""
         self._reader = threading.get_ident()
         return cast(Optional[Item], self._until(self._pop, deadline))
+
+    def take_or_room(self, deadline: Optional[float]) -> Optional[Item]:
+        """take(), or None when there may be room for what try_write() left over."""
+        self._reader = threading.get_ident()
+        item = self._until(self._pop_or_room, deadline)
+        return None if item is ROOM else cast(Optional[Item], item)
 
     def write(self, data: Any, deadline: Optional[float]) -> int:
         """Hands over a part of `data`, at least a byte; 0 if the deadline passed."""
@@ -203,6 +225,13 @@ class Driver:
             self.last = item
         return item
 
+    def _pop_or_room(self) -> object:
+        item = self._pop()
+        if item is None and self._wants_input and self._may_have_room:
+            self._may_have_room = False
+            return ROOM
+        return item
+
     def _write_or_none(self, data: Any, writer: object) -> Optional[int]:
         accepted = self.write_some(data)
         if accepted == 0 and self._backlog_bytes >= BACKLOG_BYTES and self._reader in (None, writer):
@@ -223,6 +252,7 @@ class Driver:
             status = self._library.pyro_op_next(self._handle.op, 0, ctypes.byref(raw), slot.out)
             slot.check(status)
             if status == Status.AGAIN:
+                self._may_have_room = True
                 return
             item = None
             if status == Status.OK:

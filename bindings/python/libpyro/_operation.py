@@ -102,20 +102,23 @@ class Operation(Generic[T]):
         return self
 
     def __next__(self) -> Event:
-        event = self.next_event()
-        if event is None:
-            raise StopIteration
+        event = None
+        while event is None:
+            if self._driver.last is not None:
+                raise StopIteration
+            event = self.next_event()
         return event
 
     def next_event(self, timeout_seconds: Optional[float] = None) -> Optional[Event]:
         """The next event, waiting at most that long (0: not at all; None: as long as it takes).
 
-        None if there was none in time, or if the last event was taken before: then `ended` is true.
+        None if there was none in time, or if the last event was taken before: then `ended` is true; and,
+        whatever the time, when there may be room for the rest of a try_write_stdin().
         """
         if self._driver.last is not None:
             return None
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        return self._taken(self._driver.take(deadline))
+        return self._taken(self._driver.take_or_room(deadline))
 
     @property
     def ended(self) -> bool:
@@ -151,9 +154,10 @@ class Operation(Generic[T]):
         return done
 
     def try_write_stdin(self, data: Input) -> int:
-        """Hands over as much of `data` as fits now, without waiting; gives the number of bytes, perhaps 0."""
+        """Hands over as much of `data` as fits now, without waiting; gives the number of bytes, perhaps 0.
+        Try the rest again whenever next_event() has returned, with an event or without."""
         view = _view(data)
-        return self._driver.write_some(view) if len(view) else 0
+        return self._driver.try_write(view) if len(view) else 0
 
     def close_stdin(self) -> None:
         """Ends the command's input after what was written."""
@@ -161,7 +165,7 @@ class Operation(Generic[T]):
 
     def send_signal(self, signal_number: int) -> None:
         """Sends a signal (1 to 64) to the command; with a terminal, to its foreground job. Before the
-        command has started, the signal is kept and sent then."""
+        command has started, up to 16 are kept and sent then; more are a StateError."""
         number = in_range("signal_number", signal_number, 64)
         self._driver.call(lambda op, error: self._library.pyro_op_signal(op, number, error))
 

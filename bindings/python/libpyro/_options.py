@@ -56,7 +56,7 @@ def seconds(name: str, value: Optional[float], none: float) -> float:
         return none
     number = float(value)
     if not (number > 0 and math.isfinite(number)):
-        raise invalid(f"{name} is {number}: it must be more than 0; None means no limit")
+        raise invalid(f"{name} is {number}: it must be more than 0")
     return number
 
 

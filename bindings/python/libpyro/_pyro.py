@@ -274,7 +274,7 @@ class Pyro:
     # -- host check
 
     def doctor(self) -> DoctorReport:
-        """Checks what this host can do, and why engine="auto" picks what it picks. Starts no VM. A
+        """Checks what this host can do, and why engine="auto" picks what it picks. Runs no command. A
         host that can do little is a report, not an error."""
         with self._context.borrow() as context:
             start = self._context.library.pyro_doctor_start

@@ -5,9 +5,9 @@ import ctypes
 import json
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Iterator, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Mapping, Optional, Tuple, Type, Union
 
-from ._bindings import CheckStatus, Engine, EventKind, KvmState, StartKind, pyro_check, pyro_environment
+from ._bindings import CheckStatus, Engine, EventKind, KvmState, StartKind
 from ._errors import text
 
 
@@ -66,7 +66,7 @@ class Environment:
     name: str
     #: One line for people.
     description: str
-    #: False: it is in the catalogue and will be built on first use.
+    #: False: it is in the catalogue and will be built on first use, or it is damaged: description says why.
     available: bool
     #: "sha256:..." of the manifest; "" if not available.
     digest: str
@@ -184,16 +184,6 @@ def _details(value: Any) -> Mapping[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _items(first: Any, count: int, kind: Any) -> Iterator[Any]:
-    """An array of structs. A newer library's may be larger than ours: struct_size is the stride."""
-    if not count:
-        return
-    address = ctypes.addressof(first.contents)
-    stride = first.contents.struct_size or ctypes.sizeof(kind)
-    for index in range(count):
-        yield kind.from_address(address + index * stride)
-
-
 def _result(raw: Any) -> Result:
     return Result(
         exit_code=raw.exit_code,
@@ -224,7 +214,8 @@ def _environments(raw: Any) -> Done:
         entry.get("name"): entry.get("manifest") for entry in details.get("environments", ()) if isinstance(entry, dict)
     }
     environments = []
-    for item in _items(raw.items, raw.count, pyro_environment):
+    for index in range(raw.count):
+        item = raw.items[index].contents
         name = text(item.name)
         environments.append(
             Environment(
@@ -249,7 +240,7 @@ def _doctor(raw: Any) -> Done:
         kvm_state=_name(KvmState, raw.kvm_state),
         checks=tuple(
             Check(text(item.name), _name(CheckStatus, item.status), text(item.message), text(item.remedy))
-            for item in _items(raw.checks, raw.check_count, pyro_check)
+            for item in (raw.checks[index].contents for index in range(raw.check_count))
         ),
         details=details,
     )

@@ -58,11 +58,13 @@ struct pyro_op {
   struct pyro_error error;
   pyro_result result;
   pyro_environment environments[2];
+  const pyro_environment* environment_pointers[2];
   pyro_environment_list list;
   struct {
     pyro_check check;
     uint64_t newer_field; /* as if the library were newer than the bindings */
   } checks[2];
+  const pyro_check* check_pointers[2];
   pyro_doctor_report report;
 };
 
@@ -257,19 +259,21 @@ static pyro_status finish_other(pyro_op* op, pyro_event* event) {
     for (int i = 0; i < 2; i++) {
       op->checks[i].check =
           (pyro_check){sizeof op->checks[i], (uint32_t)i, i ? "qemu" : "kvm", "found", i ? "mend it" : ""};
+      op->check_pointers[i] = &op->checks[i].check;
     }
     op->report = (pyro_doctor_report){
-        sizeof op->report, PYRO_ENGINE_SOFTWARE, PYRO_KVM_EMULATING, 1, &op->checks[0].check, 2, "{\"healthy\":true}"};
+        sizeof op->report, PYRO_ENGINE_SOFTWARE, PYRO_KVM_EMULATING, 1, op->check_pointers, 2, "{\"healthy\":true}"};
     event->doctor = &op->report;
     return PYRO_OK;
   }
   for (int i = 0; i < 2; i++) {
     op->environments[i] = (pyro_environment){
         sizeof op->environments[i], !i, i ? "other" : op->name, "for tests", "sha256:00", "6.1", 7, 1500000000};
+    op->environment_pointers[i] = &op->environments[i];
   }
   snprintf(op->json, sizeof op->json,
            "{\"environments\":[{\"name\":\"%s\",\"manifest\":{\"format\":1}}],\"freed_bytes\":42}", op->name);
-  op->list = (pyro_environment_list){sizeof op->list, 0, op->environments, 2, op->json};
+  op->list = (pyro_environment_list){sizeof op->list, 0, op->environment_pointers, 2, op->json};
   event->environments = &op->list;
   return PYRO_OK;
 }
@@ -350,7 +354,7 @@ pyro_status pyro_op_write_stdin(pyro_op* op, const void* data, size_t size, size
   ssize_t written = send(op->in, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (written < 0 && errno != EAGAIN)
     return fail(error, PYRO_ERROR_STATE, "the command has ended");
-  wait_for_room(op, written < 0);
+  wait_for_room(op, written < 0 || (size_t)written < size);
   *accepted = written < 0 ? 0 : (size_t)written;
   return PYRO_OK;
 }

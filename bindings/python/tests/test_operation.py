@@ -95,6 +95,20 @@ class InputTest(FakeTestCase):
             self.assertLess(operation.write_stdin(bytes(5_000_000), timeout_seconds=0.1), 5_000_000)
             self.assertEqual(operation.try_write_stdin(b"x"), 0)
 
+    def test_try_write_and_next_event_feed_a_command_that_prints_nothing(self) -> None:
+        rest = memoryview(bytes(1_000_000))
+        with self.pyro.start_run_in_vm("fake", "sleep 0.1; cat > /dev/null", stdin=STREAM) as operation:
+            rooms = 0
+            while len(rest):
+                rest = rest[operation.try_write_stdin(rest) :]
+                if len(rest):
+                    begun = time.monotonic()
+                    rooms += operation.next_event(10) is None
+                    self.assertLess(time.monotonic() - begun, 9, "nothing said that there is room")
+            self.assertGreater(rooms, 0)
+            operation.close_stdin()
+            self.assertEqual(operation.wait().exit_code, 0)
+
     def test_text_is_utf8(self) -> None:
         with self.pyro.start_run_in_vm("fake", "cat", stdin=STREAM) as operation:
             operation.write_stdin("\u00e4")
