@@ -16,8 +16,10 @@ ROOMS = {
     "wire": {"base"},
     "state": {"base"},
     "jail": {"base"},
-    "vmm": {"base"},
-    "machine": {"base", "jail", "state", "vmm"},
+    "memory": {"base"},
+    "devices": {"base", "memory", "state"},
+    "vmm": {"base", "memory", "devices", "state"},
+    "machine": {"base", "jail", "memory", "devices", "state", "vmm"},
     "supervisor": {"base", "wire", "state", "jail", "machine"},
     "guest": {"base", "wire"},
     "image": {"base", "state"},
@@ -27,6 +29,7 @@ ROOMS = {
 # Single headers beyond the table, with the reason.
 EXTRA = {
     ("supervisor", "vmm/probe.hpp"): "pyro-vm --probe",
+    ("vmm", "jail/kvm_requests.hpp"): "the filters' KVM request numbers, checked against <linux/kvm.h>",
 }
 # Rooms that are written on the public API alone.
 ON_PUBLIC_API = {"cli"}

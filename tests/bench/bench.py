@@ -15,7 +15,12 @@ import tempfile
 import threading
 import time
 
+from figures import Figures
+
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../kvm-host"))
+from boot_files import cpio, regular  # noqa: E402 pylint: disable=wrong-import-position
+
 MIB = 1024 * 1024
 
 TRIVIAL_INIT = r"""
@@ -97,16 +102,11 @@ def children(pid):
         return []
 
 
-class Bench:
+class Bench(Figures):
     def __init__(self, options):
+        super().__init__()
         self.options = options
         self.pyro = options.pyro
-        self.rows = []
-
-    def add(self, name, value, unit, bar=None, of=None):
-        """One figure; `bar` is what it must not exceed, `of` what it is a ratio to."""
-        self.rows.append({"name": name, "value": round(value, 3), "unit": unit, "bar": bar, "beside": of,
-                          "ok": bar is None or value <= bar})
 
     def kernel(self):
         """The guest kernel of debian:12 in the store."""
@@ -118,11 +118,11 @@ class Bench:
 
     def bare_boot(self, folder):
         """Command of a QEMU microvm that boots the same kernel to an init that reboots at once."""
-        root = os.path.join(folder, "root")
-        os.mkdir(root)
-        os.rename(compiled(folder, "init", TRIVIAL_INIT, "-static"), os.path.join(root, "init"))
+        with open(compiled(folder, "init", TRIVIAL_INIT, "-static"), "rb") as file:
+            init = file.read()
         initrd = os.path.join(folder, "initrd")
-        subprocess.run("find . | cpio -o -H newc --quiet > ../initrd", shell=True, cwd=root, check=True)
+        with open(initrd, "wb") as file:
+            file.write(cpio([regular("init", init, 0o755)]))
         return ["qemu-system-x86_64", "-M", "microvm,acpi=on,pcie=off,rtc=on", "-accel", "tcg,thread=multi,tb-size=128",
                 "-cpu", "max", "-m", "1024M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-serial", "stdio", "-kernel", self.kernel(), "-initrd", initrd,
@@ -220,14 +220,8 @@ def main():
     options = parser.parse_args()
     bench = Bench(options)
     bench.run()
-    if options.json:
-        print(json.dumps({"figures": bench.rows}, indent=2))
-    else:
-        for row in bench.rows:
-            bar = "" if row["bar"] is None else f"  (at most {row['bar']} {row['unit']}{'' if row['ok'] else ': MISSED'})"
-            beside = f" of {row['beside']}" if row["beside"] else ""
-            print(f"{row['name']:<48} {row['value']:>10.2f} {row['unit']}{beside}{bar}")
-    return 0 if all(row["ok"] for row in bench.rows) else 1
+    bench.show(options.json)
+    return bench.exit_code()
 
 
 if __name__ == "__main__":

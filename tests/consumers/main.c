@@ -35,9 +35,9 @@ int main(void) {
     return fail("pyro_doctor", error);
   }
   for (i = 0; i < report->check_count; ++i) {
-    printf("%s: %s\n", report->checks[i].name, report->checks[i].message);
+    printf("%s: %s\n", report->checks[i]->name, report->checks[i]->message);
     /* The helper programs of this very build were found. */
-    if (strcmp(report->checks[i].name, "helpers") == 0 && report->checks[i].status != PYRO_CHECK_OK) {
+    if (strcmp(report->checks[i]->name, "helpers") == 0 && report->checks[i]->status != PYRO_CHECK_OK) {
       return fail("helpers", NULL);
     }
   }

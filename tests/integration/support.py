@@ -12,6 +12,7 @@ import unittest
 
 PYRO = os.environ.get("PYRO_BIN", os.path.join(os.path.dirname(__file__), "../../build/bin/pyro"))
 BASE = "debian:12-base"
+ENGINE = os.environ.get("PYRO_ENGINE") or "software"
 # A VM that is never going to answer must not hold up the run; no test comes near this.
 DEADLINE = 240
 
@@ -62,11 +63,8 @@ def processes():
     return found
 
 
-def is_of_this_run(pid):
-    """Whether a helper has files of our PYRO_HOME open: other VMs of this machine are none of our business.
-
-    A supervisor shows its descriptors to root only; then it counts.
-    """
+def holds_files_of_this_run(pid):
+    """Whether a process has files of our PYRO_HOME open. Supervisors show theirs to root only; then yes."""
     try:
         numbers = os.listdir(f"/proc/{pid}/fd")
     except PermissionError:
@@ -81,6 +79,14 @@ def is_of_this_run(pid):
         except OSError:
             continue
     return False
+
+
+def is_of_this_run(pid):
+    """Whether a helper is ours: other VMs of this machine are none of our business.
+
+    A supervisor gives its files away to its engine; then the engine tells.
+    """
+    return any(holds_files_of_this_run(one) for one in {pid} | descendants(pid))
 
 
 def helpers():

@@ -1,8 +1,11 @@
 """Hostile commands: each gives a result or a typed error in seconds, and the host is unharmed."""
+import os
+import subprocess
+import tempfile
 import time
 import unittest
 
-from support import BASE, VmTest, run, run_json
+from support import BASE, DEADLINE, PYRO, VmTest, run, run_json
 
 
 class Abuse(VmTest):
@@ -43,6 +46,22 @@ class Abuse(VmTest):
         self.assertEqual(result["exit_code"], 0, result)
         self.assertIn("No space left", result["stderr"])
         self.assertEqual(result["stdout"], "still here\n")
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a small disk needs root")
+    def test_full_disk_of_the_host(self):
+        """What the guest writes lies in PYRO_HOME: the command gets an error, the VM does not stop."""
+        with tempfile.TemporaryDirectory() as home:
+            small_home = """
+                mount -t tmpfs -o size=48m,mode=700 tmpfs "$1" && mkdir "$1/environments" &&
+                mount --bind "$PYRO_HOME/environments" "$1/environments" && shift 1 && PYRO_HOME=$0 exec "$@" """
+            start = time.monotonic()
+            done = subprocess.run(
+                ["unshare", "--mount", "sh", "-c", small_home, home, home, PYRO, "run", "--timeout", "120", BASE, "--",
+                 "dd", "if=/dev/zero", "of=/workspace/f", "bs=1M", "count=200", "conv=fsync"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+        self.assertIn(b"/workspace/f", done.stderr, done)
+        self.assertNotIn(done.returncode, (0, 124, 125), done)
+        self.assertLess(time.monotonic() - start, 100, done)
 
     def check_ends(self, *command, environment=BASE, seconds=30):
         """The command may do what it likes: there is a result or a typed error, soon."""
