@@ -108,7 +108,8 @@ bool Process::wait(int timeout_ms) noexcept {
   if (reaped_ || !pidfd_.valid()) {
     return true;
   }
-  const std::int64_t deadline_ms = base::monotonic_ms() + timeout_ms;
+  // One more: the clock gives whole milliseconds, and a wait is never shorter than it was asked to be.
+  const std::int64_t deadline_ms = base::monotonic_ms() + timeout_ms + 1;
   pollfd watched{pidfd_.get(), POLLIN, 0};
   int left_ms = timeout_ms;
   int ready = 0;

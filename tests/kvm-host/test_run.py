@@ -17,12 +17,39 @@ RUN = os.path.join(HERE, "run")
 BUILD = os.environ.get("PYRO_TEST_BINARY_DIR") or os.path.join(HERE, "../../build")
 # Booting takes four seconds on an idle machine, and much longer where others compile.
 DEADLINE = 240
+# QEMU 7.2 loses the outer kernel now and then (docs/architecture/kvm-host.md). That is not what is tested here;
+# and what was typed or fed is gone with it, so that run's own --attempts would not do.
+ATTEMPTS = 3
+STOPPED = b"the nested host has done nothing"
 
 
 def run(*arguments, stdin=b"", env=None):
     """run ARGUMENTS, to its end."""
-    return subprocess.run([sys.executable, RUN, *arguments], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=DEADLINE, env=env, check=False)
+    for _ in range(ATTEMPTS):
+        done = subprocess.run([sys.executable, RUN, *arguments], input=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=DEADLINE, env=env, check=False)
+        if done.returncode != 125 or STOPPED not in done.stderr:
+            break
+    return done
+
+
+def on_terminal(arguments, typed):
+    """run ARGUMENTS on a terminal where something is typed: the exit code, and what the terminal shows."""
+    for _ in range(ATTEMPTS):
+        leader, follower = pty.openpty()
+        with subprocess.Popen([sys.executable, RUN, *arguments], stdin=follower, stdout=follower, stderr=follower) as process:
+            os.close(follower)
+            os.write(leader, typed)
+            shown = io.BytesIO()
+            while True:
+                try:
+                    shown.write(os.read(leader, 65536))
+                except OSError:  # the other end is closed
+                    break
+        os.close(leader)
+        if process.returncode != 125 or STOPPED not in shown.getvalue():
+            break
+    return process.returncode, shown.getvalue().decode()
 
 
 def children(pid):
@@ -144,20 +171,9 @@ class NestedHost(unittest.TestCase):
         script = f"""
             {probe} --probe; stat -c '%a %U %G' /dev/kvm; test -t 0 && test -t 1 && echo terminal
             cat /sys/fs/cgroup/cgroup.subtree_control; touch /etc/written; read -r line; echo "<$line>"; kill -TERM $$"""
-        leader, follower = pty.openpty()
-        with subprocess.Popen([sys.executable, RUN, "--build", BUILD, "--force-nested", "--timeout", str(DEADLINE), "--tty",
-                               "--", "sh", "-c", script], stdin=follower, stdout=follower, stderr=follower) as process:
-            os.close(follower)
-            os.write(leader, b"typed\n")
-            shown = io.BytesIO()
-            while True:
-                try:
-                    shown.write(os.read(leader, 65536))
-                except OSError:  # the other end is closed
-                    break
-        os.close(leader)
-        text = shown.getvalue().decode()
-        self.assertEqual(process.returncode, 143, text)
+        code, text = on_terminal(["--build", BUILD, "--force-nested", "--timeout", str(DEADLINE), "--tty", "--", "sh", "-c",
+                                  script], b"typed\n")
+        self.assertEqual(code, 143, text)
         for expected in ('"kvm":"accelerated"', "660 root kvm", "terminal", "memory", "pids", "<typed>"):
             self.assertIn(expected, text)
         self.assertFalse(os.path.exists("/etc/written"))
