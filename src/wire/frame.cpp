@@ -24,6 +24,7 @@ bool known(FrameType type) noexcept {
     case FrameType::attach:
     case FrameType::stop:
     case FrameType::stopped:
+    case FrameType::set_ttl:
     case FrameType::exec:
     case FrameType::started:
     case FrameType::data:
@@ -32,6 +33,7 @@ bool known(FrameType type) noexcept {
     case FrameType::resize:
     case FrameType::kill:
     case FrameType::exit:
+    case FrameType::dispatched:
       return true;
   }
   return false;

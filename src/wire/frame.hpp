@@ -52,6 +52,7 @@ enum class FrameType : std::uint8_t {
   attach = 21,   // client → supervisor: first frame of a client that comes later
   stop = 22,     // client → supervisor: end the VM cleanly
   stopped = 23,  // supervisor → client: it has ended, as a client asked for; the last frame
+  set_ttl = 24,  // client → supervisor: how long the VM goes on without work
   // One command (its stream).
   exec = 32,
   started = 33,
@@ -61,6 +62,7 @@ enum class FrameType : std::uint8_t {
   resize = 37,
   kill = 38,
   exit = 39,
+  dispatched = 40,  // supervisor → client: from here on the command may have effects
 };
 
 /// The channels of a command's stream, in the low bits of a data or credit frame's flags.

@@ -17,6 +17,8 @@ constexpr std::size_t kMaxNameBytes = 256;
 constexpr std::size_t kMaxTextBytes = 8 * 1024;
 constexpr std::size_t kMaxConsoleBytes = 32 * 1024;
 constexpr std::size_t kMaxPathBytes = 4096;  // Linux PATH_MAX
+// Two years: more than any time that a client can ask for, and far from an overflow.
+constexpr std::uint64_t kMaxTimeMs = std::uint64_t{2} * 366 * 24 * 3600 * 1000;
 
 base::Error malformed(std::string_view message) {
   return base::make_error(PYRO_ERROR_INTERNAL, "the peer sent a malformed {} message", message);
@@ -69,6 +71,7 @@ Bytes Personalise::encode() const {
   out.u64(static_cast<std::uint64_t>(realtime_ns));
   out.text(hostname);
   out.text(machine_id);
+  out.u8(keeps_disk ? 1 : 0);
   return std::move(out).take();
 }
 
@@ -81,8 +84,10 @@ Result<Personalise> Personalise::decode(ByteView payload) {
   message.realtime_ns = static_cast<std::int64_t>(in.u64());
   message.hostname = in.text();
   message.machine_id = in.text();
-  if (!in.finished() || message.hostname.size() > 64 || message.machine_id.size() != 32 || message.realtime_ns < 0 ||
-      message.version < kVersionMin || message.version > kVersionMax) {
+  const std::uint8_t keeps_disk = in.u8();
+  message.keeps_disk = keeps_disk == 1;
+  if (!in.finished() || keeps_disk > 1 || message.hostname.size() > 64 || message.machine_id.size() != 32 ||
+      message.realtime_ns < 0 || message.version < kVersionMin || message.version > kVersionMax) {
     return malformed("personalise");
   }
   return message;
@@ -326,6 +331,7 @@ Bytes Configure::encode() const {
   out.u32(disk_mib);
   out.u64(boot_timeout_ms);
   out.u64(max_lifetime_ms);
+  out.u64(ttl_ms);
   out.text(vm_id);
   out.text(build_id);
   out.u8(outlives_client ? 1 : 0);
@@ -342,6 +348,7 @@ Result<Configure> Configure::decode(ByteView payload) {
   message.disk_mib = in.u32();
   message.boot_timeout_ms = in.u64();
   message.max_lifetime_ms = in.u64();
+  message.ttl_ms = in.u64();
   message.vm_id = in.text();
   message.build_id = in.text();
   const std::uint8_t outlives_client = in.u8();
@@ -350,7 +357,7 @@ Result<Configure> Configure::decode(ByteView payload) {
   if (!in.finished() || outlives_client > 1 || engine < 1 || engine > 2 || message.version < kVersionMin ||
       message.version > kVersionMax || message.vcpu_count == 0 || message.mem_mib == 0 || message.disk_mib == 0 ||
       message.boot_timeout_ms == 0 || message.vm_id.empty() || message.vm_id.size() > kMaxNameBytes ||
-      message.build_id.size() > kMaxNameBytes) {
+      message.build_id.size() > kMaxNameBytes || message.ttl_ms > kMaxTimeMs) {
     return malformed("configure");
   }
   return message;
@@ -372,11 +379,46 @@ Result<Attach> Attach::decode(ByteView payload) {
   return message;
 }
 
+Bytes SetTtl::encode() const {
+  ByteWriter out;
+  out.u64(ttl_ms);
+  return std::move(out).take();
+}
+
+Result<SetTtl> SetTtl::decode(ByteView payload) {
+  ByteReader in(payload);
+  SetTtl message;
+  message.ttl_ms = in.u64();
+  if (!in.finished() || message.ttl_ms > kMaxTimeMs) {
+    return malformed("set_ttl");
+  }
+  return message;
+}
+
+Bytes Dispatched::encode() const {
+  ByteWriter out;
+  out.u64(number);
+  return std::move(out).take();
+}
+
+Result<Dispatched> Dispatched::decode(ByteView payload) {
+  ByteReader in(payload);
+  Dispatched message;
+  message.number = in.u64();
+  if (!in.finished()) {
+    return malformed("dispatched");
+  }
+  return message;
+}
+
 Bytes Status::encode() const {
   ByteWriter out;
   out.text(state);
   out.u64(uptime_ms);
   out.u32(running_commands);
+  out.u64(ttl_ms);
+  out.u64(lifetime_left_ms);
+  out.u64(cpu_time_ms);
   return std::move(out).take();
 }
 
@@ -386,6 +428,9 @@ Result<Status> Status::decode(ByteView payload) {
   status.state = in.text();
   status.uptime_ms = in.u64();
   status.running_commands = in.u32();
+  status.ttl_ms = in.u64();
+  status.lifetime_left_ms = in.u64();
+  status.cpu_time_ms = in.u64();
   if (!in.finished() || status.state.size() > kMaxNameBytes) {
     return malformed("status");
   }

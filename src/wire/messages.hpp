@@ -38,6 +38,8 @@ struct Personalise {
   std::string hostname;
   /// 32 lower-case hexadecimal digits.
   std::string machine_id;
+  /// The scratch disk outlives the VM: what a command wrote is on it before its exit is told.
+  bool keeps_disk = false;
 
   [[nodiscard]] base::Bytes encode() const;
   static base::Result<Personalise> decode(base::ByteView payload);
@@ -168,11 +170,14 @@ enum class ConfigureFd : std::uint8_t {
   agent,       // the agent's program file
   root,        // EROFS root image
   scratch,     // pristine ext4 image
-  delta,       // empty unnamed file for what the guest writes
+  delta,       // empty unnamed file for what the guest writes; of a VM that outlives its client, its whole disk
   engine,      // software: QEMU's program file (O_PATH); kvm: /dev/kvm
   count,
-  /// Only of a VM that outlives its client: a listening socket for others.
-  listener = count,
+  // Only of a VM that outlives its client.
+  listener = count,  // socket for other clients
+  commands,          // both files of the journal (state/journal.hpp)
+  output,
+  lock,  // held for as long as this process lives
   count_outliving
 };
 
@@ -186,6 +191,8 @@ struct Configure {
   std::uint64_t boot_timeout_ms = 0;
   /// 0: none.
   std::uint64_t max_lifetime_ms = 0;
+  /// How long a VM that outlives its client goes on without any client and command; 0: for ever.
+  std::uint64_t ttl_ms = 0;
   std::string vm_id;
   std::string build_id;
   /// Once it is ready the VM goes on without this client, and takes others in.
@@ -204,12 +211,35 @@ struct Attach {
   static base::Result<Attach> decode(base::ByteView payload);
 };
 
+/// A new time for Configure::ttl_ms.
+struct SetTtl {
+  std::uint64_t ttl_ms = 0;
+
+  [[nodiscard]] base::Bytes encode() const;
+  static base::Result<SetTtl> decode(base::ByteView payload);
+};
+
+/// The command is on its way to the guest.
+struct Dispatched {
+  /// Of the command in its task's journal; 0 in a VM without one.
+  std::uint64_t number = 0;
+
+  [[nodiscard]] base::Bytes encode() const;
+  static base::Result<Dispatched> decode(base::ByteView payload);
+};
+
 /// What a supervisor answers to status_request.
 struct Status {
   /// "booting", "running", "stopping".
   std::string state;
   std::uint64_t uptime_ms = 0;
   std::uint32_t running_commands = 0;
+  /// How long it goes on without any client and command; 0: for ever.
+  std::uint64_t ttl_ms = 0;
+  /// Until it reaches its maximum lifetime; 0: it has none.
+  std::uint64_t lifetime_left_ms = 0;
+  /// CPU time that the guest has used; 0 if that cannot be told.
+  std::uint64_t cpu_time_ms = 0;
 
   [[nodiscard]] base::Bytes encode() const;
   static base::Result<Status> decode(base::ByteView payload);

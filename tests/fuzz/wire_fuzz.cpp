@@ -44,6 +44,10 @@ void check_message(const Frame& frame) {
       return check_canonical<Configure>(frame.payload);
     case FrameType::attach:
       return check_canonical<Attach>(frame.payload);
+    case FrameType::set_ttl:
+      return check_canonical<SetTtl>(frame.payload);
+    case FrameType::dispatched:
+      return check_canonical<Dispatched>(frame.payload);
     case FrameType::progress:
       return check_canonical<Progress>(frame.payload);
     case FrameType::status:

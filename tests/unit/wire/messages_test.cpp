@@ -69,6 +69,7 @@ Configure configure() {
   message.disk_mib = 2048;
   message.boot_timeout_ms = 60'000;
   message.max_lifetime_ms = 1;
+  message.ttl_ms = 2;
   message.vm_id = "abcdefgh2345";
   message.build_id = "0.1.0-abc";
   return message;
@@ -117,7 +118,9 @@ TEST_SUITE("wire") {
     check_exact(exit_message());
     check_exact(GuestReset{GuestResetKind::reboot});
     check_exact(configure());
-    check_exact(Status{"running", 5000, 1});
+    check_exact(Status{"running", 5000, 1, 600'000, 3'000, 20});
+    check_exact(SetTtl{600'000});
+    check_exact(Dispatched{7});
   }
 
   TEST_CASE("messages: the fields of a decoded message → those that were encoded") {
@@ -272,6 +275,8 @@ TEST_SUITE("wire") {
     check_refused(configure(), [](Configure& m) { m.disk_mib = 0; });
     check_refused(configure(), [](Configure& m) { m.boot_timeout_ms = 0; });
     check_refused(configure(), [](Configure& m) { m.vm_id.clear(); });
+    check_refused(configure(), [](Configure& m) { m.ttl_ms = UINT64_MAX; });
+    check_refused(SetTtl{}, [](SetTtl& m) { m.ttl_ms = UINT64_MAX; });
     check_refused(configure(), [](Configure& m) { m.engine = static_cast<EngineKind>(3); });
     check_refused(configure(), [](Configure& m) { m.version = kVersionMax + 1; });
   }
