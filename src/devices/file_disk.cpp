@@ -2,9 +2,13 @@
 
 #include "devices/vectored_io.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace pyro::devices {
 
@@ -19,25 +23,59 @@ base::Result<std::uint64_t> disk_size_bytes(const base::Fd& file) {
   return static_cast<std::uint64_t>(status.st_size) / kSectorBytes * kSectorBytes;
 }
 
-base::Result<std::unique_ptr<FileDisk>> FileDisk::open(base::Fd file) {
+base::Result<std::unique_ptr<FileDisk>> FileDisk::open(base::Fd file, Access access) {
   PYRO_TRY_ASSIGN(const std::uint64_t size_bytes, disk_size_bytes(file));
-  return std::unique_ptr<FileDisk>(new FileDisk(std::move(file), size_bytes));
+  return std::unique_ptr<FileDisk>(new FileDisk(std::move(file), size_bytes, access));
 }
 
 int FileDisk::read(std::uint64_t offset, std::span<iovec> pieces) noexcept {
   return read_fully(file_.get(), offset, pieces);
 }
 
-int FileDisk::write(std::uint64_t, std::span<iovec>) noexcept {
-  return EROFS;
+int FileDisk::write(std::uint64_t offset, std::span<iovec> pieces) noexcept {
+  return read_only() ? EROFS : write_fully(file_.get(), offset, pieces);
 }
 
-int FileDisk::discard(std::uint64_t, std::uint64_t) noexcept {
-  return EROFS;
+int FileDisk::flush() noexcept {
+  return !read_only() && ::fdatasync(file_.get()) != 0 ? errno : 0;
 }
 
-int FileDisk::write_zeroes(std::uint64_t, std::uint64_t) noexcept {
-  return EROFS;
+int FileDisk::discard(std::uint64_t offset, std::uint64_t length) noexcept {
+  const int error = punch(offset, length);
+  return error == EOPNOTSUPP ? 0 : error;  // a hint
+}
+
+int FileDisk::write_zeroes(std::uint64_t offset, std::uint64_t length) noexcept {
+  const int error = punch(offset, length);
+  return error == EOPNOTSUPP ? write_zero_bytes(offset, length) : error;
+}
+
+int FileDisk::punch(std::uint64_t offset, std::uint64_t length) noexcept {
+  if (read_only()) {
+    return EROFS;
+  }
+  if (length == 0) {
+    return 0;
+  }
+  return ::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                     static_cast<off_t>(length)) == 0
+             ? 0
+             : errno;
+}
+
+int FileDisk::write_zero_bytes(std::uint64_t offset, std::uint64_t length) noexcept {
+  static constexpr std::array<std::byte, 4096> kZeroes{};
+  while (length > 0) {
+    const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeroes.size()));
+    // Only read from; iovec knows no const.
+    iovec piece{const_cast<std::byte*>(kZeroes.data()), step};
+    if (const int error = write_fully(file_.get(), offset, {&piece, 1})) {
+      return error;
+    }
+    offset += step;
+    length -= step;
+  }
+  return 0;
 }
 
 }  // namespace pyro::devices

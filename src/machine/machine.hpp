@@ -31,8 +31,13 @@ struct MachineConfig {
   base::Fd root;
   /// Pristine scratch file system of disk_mib, shared by all VMs of that size, never written.
   base::Fd scratch;
-  /// Empty file that takes what the guest writes to its scratch disk.
+  /// Empty file that takes what the guest writes to its scratch disk; with keeps_disk the whole disk, and `scratch` is
+  /// not used.
   base::Fd delta;
+  /// The disk outlives the machine: raw, so that any engine can go on with it, and flushed when the guest asks for it.
+  bool keeps_disk = false;
+  /// Files that the supervisor itself writes may become this large; 0: it writes none.
+  std::uint64_t supervisor_file_bytes = 0;
   /// Engine software: QEMU's program. Engine kvm: an open /dev/kvm.
   base::Fd engine;
 };

@@ -1,4 +1,5 @@
 // Machine backend of the kvm engine: room vmm's Monitor in this very process.
+#include "devices/file_disk.hpp"
 #include "devices/overlay_disk.hpp"
 #include "jail/confine.hpp"
 #include "jail/seccomp.hpp"
@@ -9,6 +10,7 @@
 #include "machine/machine.hpp"
 #include "vmm/monitor.hpp"
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 
@@ -57,6 +59,7 @@ class KvmMachine final : public Machine {
 
  private:
   base::Result<vmm::MonitorConfig> monitor_config();
+  base::Result<std::unique_ptr<devices::BlockBackend>> scratch_disk();
   void wait_for_events();
   [[nodiscard]] MachineEnd describe_end(const vmm::RunEnd& end) const;
 
@@ -84,7 +87,7 @@ base::Status KvmMachine::start(EndHandler on_end) {
   wait_for_events();
   // Before the other threads exist, each of which then puts itself under its own filter.
   jail::ConfineOptions options;
-  options.limits.file_size_bytes = config_.disk_mib * kMib;
+  options.limits.file_size_bytes = std::max(config_.disk_mib * kMib, config_.supervisor_file_bytes);
   PYRO_TRY(jail::confine_process(options));
   return monitor_->start();
 }
@@ -100,8 +103,7 @@ base::Result<vmm::MonitorConfig> KvmMachine::monitor_config() {
   config_.agent.reset();
   config.command_line = kvm_command_line();
   config.root = std::move(config_.root);
-  PYRO_TRY_ASSIGN(config.scratch, devices::OverlayDisk::create(std::move(config_.scratch), std::move(config_.delta),
-                                                               devices::OverlayDisk::Durability::none));
+  PYRO_TRY_ASSIGN(config.scratch, scratch_disk());
   config.on_serial = [this](base::ByteView bytes) { console_.append(bytes); };
   config.agent.output = [this](base::ByteView bytes) { return agent_port_->take(bytes); };
   config.agent.writable = [this] { agent_port_->resume(); };
@@ -112,6 +114,17 @@ base::Result<vmm::MonitorConfig> KvmMachine::monitor_config() {
     console_.append(base::as_bytes(fmt::format("\n[pyro-vm] the guest broke a device: {}\n", why)));
   };
   return config;
+}
+
+base::Result<std::unique_ptr<devices::BlockBackend>> KvmMachine::scratch_disk() {
+  std::unique_ptr<devices::BlockBackend> disk;
+  if (config_.keeps_disk) {
+    PYRO_TRY_ASSIGN(disk, devices::FileDisk::open(std::move(config_.delta), devices::FileDisk::Access::read_write));
+  } else {
+    PYRO_TRY_ASSIGN(disk, devices::OverlayDisk::create(std::move(config_.scratch), std::move(config_.delta),
+                                                       devices::OverlayDisk::Durability::none));
+  }
+  return disk;
 }
 
 void KvmMachine::wait_for_events() {

@@ -23,12 +23,13 @@ std::vector<std::string> qemu_readable_paths(std::string_view program) {
   return paths;
 }
 
-std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib, std::uint64_t tsc_khz) {
-  const auto blockdev = [](int fd_set, std::string_view name, bool read_only) {
+std::vector<std::string> qemu_command(const QemuOptions& options, std::uint64_t tsc_khz) {
+  // Nothing of a one-shot outlives its VM: flushes are not passed on.
+  const std::string_view flush = options.keeps_disk ? "" : ",cache.no-flush=on";
+  const auto blockdev = [flush](int fd_set, std::string_view name, bool read_only) {
     return fmt::format(
-        "driver=file,node-name={},filename=/dev/fdset/{},locking=off,read-only={},auto-read-only=off,discard=unmap,"
-        "cache.no-flush=on",
-        name, fd_set, read_only ? "on" : "off");
+        "driver=file,node-name={},filename=/dev/fdset/{},locking=off,read-only={},auto-read-only=off,discard=unmap{}",
+        name, fd_set, read_only ? "on" : "off", flush);
   };
   const auto fd_set = [](int number, QemuFd fd) { return fmt::format("fd={},set={}", static_cast<int>(fd), number); };
   const auto socket = [](std::string_view id, QemuFd fd) {
@@ -51,9 +52,9 @@ std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t me
       "-cpu",
       "max",
       "-smp",
-      std::to_string(vcpu_count),
+      std::to_string(options.vcpu_count),
       "-m",
-      fmt::format("{}M", mem_mib),
+      fmt::format("{}M", options.mem_mib),
       "-kernel",
       fmt::format("/proc/self/fd/{}", static_cast<int>(kQemuFdKernel)),
       "-initrd",
@@ -78,9 +79,10 @@ std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t me
       "driver=raw,node-name=scratch-base,file=scratch-file,read-only=on",
       "-blockdev",
       blockdev(3, "delta-file", false),
-      // Nothing of a one-shot outlives its VM: flushes are not passed on.
       "-blockdev",
-      "driver=qcow2,node-name=scratch,file=delta-file,backing=scratch-base,discard=unmap,cache.no-flush=on",
+      options.keeps_disk
+          ? "driver=raw,node-name=scratch,file=delta-file,discard=unmap"
+          : "driver=qcow2,node-name=scratch,file=delta-file,backing=scratch-base,discard=unmap,cache.no-flush=on",
       "-chardev",
       socket("console", kQemuFdConsole),
       "-serial",

@@ -28,6 +28,13 @@ inline constexpr std::uint32_t kTranslationBufferMib = 128;
 /// (".../bin/qemu-system-x86_64") its own ones.
 std::vector<std::string> qemu_readable_paths(std::string_view program);
 
-std::vector<std::string> qemu_command(std::uint32_t vcpu_count, std::uint32_t mem_mib, std::uint64_t tsc_khz);
+struct QemuOptions {
+  std::uint32_t vcpu_count = 1;
+  std::uint32_t mem_mib = 0;
+  /// MachineConfig::keeps_disk.
+  bool keeps_disk = false;
+};
+
+std::vector<std::string> qemu_command(const QemuOptions& options, std::uint64_t tsc_khz);
 
 }  // namespace pyro::machine

@@ -63,6 +63,7 @@ class QemuMachine final : public Machine {
 
   asio::io_context& io_;
   MachineConfig config_;
+  std::uint64_t supervisor_file_bytes_ = 0;
   EndHandler on_end_;
   base::Fd agent_;
   ConsoleLog console_;
@@ -77,13 +78,16 @@ class QemuMachine final : public Machine {
 
 base::Status QemuMachine::start(EndHandler on_end) {
   on_end_ = std::move(on_end);
-  PYRO_TRY(write_empty_qcow2(config_.delta.get(), config_.disk_mib * kMib));
+  if (!config_.keeps_disk) {
+    PYRO_TRY(write_empty_qcow2(config_.delta.get(), config_.disk_mib * kMib));
+  }
   PYRO_TRY_ASSIGN(base::FdPair console, base::make_socket_pair());
   PYRO_TRY_ASSIGN(base::FdPair agent, base::make_socket_pair());
   PYRO_TRY_ASSIGN(base::FdPair monitor, base::make_socket_pair());
   PYRO_TRY_ASSIGN(jail::Child child, start_qemu(console.second.get(), agent.second.get(), monitor.second.get()));
   child_.emplace(std::move(child));
   // The files are QEMU's now.
+  supervisor_file_bytes_ = config_.supervisor_file_bytes;
   config_ = MachineConfig{};
   agent_ = std::move(agent.first);
 
@@ -111,7 +115,8 @@ base::Status QemuMachine::start(EndHandler on_end) {
 base::Status QemuMachine::confine() {
   jail::ConfineOptions options;
   options.limits.address_space_bytes = kSupervisorAddressSpaceMib * kMib;
-  options.limits.no_file_writes = true;
+  options.limits.no_file_writes = supervisor_file_bytes_ == 0;
+  options.limits.file_size_bytes = supervisor_file_bytes_;
   PYRO_TRY(jail::confine_process(options));
   return jail::install_filter(jail::ThreadKind::supervisor, {.engine_pidfd = child_->pidfd()});
 }
@@ -120,7 +125,7 @@ base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int mo
   PYRO_TRY_ASSIGN(const base::Fd initrd, make_initrd(config_.initramfs.get(), config_.agent.get()));
   jail::ChildOptions options;
   options.program = config_.engine.get();
-  options.argv = qemu_command(config_.vcpu_count, config_.mem_mib, measure_tsc_khz());
+  options.argv = qemu_command({config_.vcpu_count, config_.mem_mib, config_.keeps_disk}, measure_tsc_khz());
   options.fds = {{config_.kernel.get(), kQemuFdKernel},
                  {initrd.get(), kQemuFdInitrd},
                  {config_.root.get(), kQemuFdRoot},

@@ -89,7 +89,7 @@ TEST_CASE("initrd: an empty part → refused as a broken environment") {
 }
 
 TEST_CASE("qemu command: → sandboxed, no default devices, no network, no path of ours") {
-  const auto argv = machine::qemu_command(2, 512, 2600000);
+  const auto argv = machine::qemu_command({2, 512, false}, 2600000);
   const auto has = [&argv](std::string_view word) { return std::find(argv.begin(), argv.end(), word) != argv.end(); };
   CHECK(has("-nodefaults"));
   CHECK(has("-no-user-config"));
@@ -105,7 +105,7 @@ TEST_CASE("qemu command: → sandboxed, no default devices, no network, no path 
 
 TEST_CASE("qemu command: the host's disk fails → the guest gets the error, the VM is not stopped") {
   int disks = 0;
-  for (const auto& word : machine::qemu_command(1, 512, 2600000)) {
+  for (const auto& word : machine::qemu_command({1, 512, false}, 2600000)) {
     if (word.starts_with("virtio-blk-device")) {
       ++disks;
       CHECK(word.find(",werror=report,rerror=report") != std::string::npos);
