@@ -121,6 +121,9 @@ Status Agent::on_frame(wire::Frame& frame) {
 Status Agent::on_personalise(const wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const wire::Personalise message, wire::Personalise::decode(frame.payload));
   PYRO_TRY(personalise(message, machine_));
+  if (message.keeps_disk) {
+    PYRO_TRY_ASSIGN(disk_sync_, DiskSync::start(loop_, kScratchPath));
+  }
   PYRO_TRY(make_inner_namespace());
   wire::Ready ready;
   ready.uptime_ms = static_cast<std::uint64_t>(base::clock_ns(CLOCK_BOOTTIME) / 1'000'000);
@@ -135,7 +138,7 @@ Status Agent::on_exec(wire::Frame& frame) {
                                           "{} commands run in this guest already; wait for one to end", kMaxCommands));
     return base::success();
   }
-  auto command = Command::start(loop_, link_, frame.stream, next_command_++, exec, *inner_);
+  auto command = Command::start(loop_, link_, frame.stream, next_command_++, exec, *inner_, disk_sync_.get());
   if (!command.ok() && command.error().code == PYRO_ERROR_STATE) {
     held_exec_ = std::move(frame);
     return base::success();
@@ -206,6 +209,7 @@ void Agent::shut_down() {
     ::usleep(kEndPollUs);
   }
   (void)link_.flush();
+  disk_sync_.reset();
   ::umount2(kRootPath, 0);
   ::umount2(kScratchPath, 0);
   ::sync();

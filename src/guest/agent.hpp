@@ -4,6 +4,7 @@
 
 #include "guest/boot.hpp"
 #include "guest/command.hpp"
+#include "guest/disk_sync.hpp"
 #include "guest/event_loop.hpp"
 #include "guest/inner_namespace.hpp"
 #include "guest/link.hpp"
@@ -42,6 +43,8 @@ class Agent {
   Link& link_;
   LinkRules rules_;
   EventLoop loop_;
+  /// Of a disk that outlives the VM.
+  std::unique_ptr<DiskSync> disk_sync_;
   std::unique_ptr<InnerNamespace> inner_;
   std::unique_ptr<Watch> inner_watch_;
   std::map<std::uint32_t, std::unique_ptr<Command>> commands_;

@@ -35,9 +35,10 @@ constexpr std::size_t kMaxTerminalLeftBytes = 256 * 1024;
 }  // namespace
 
 Result<std::unique_ptr<Command>> Command::start(EventLoop& loop, Link& link, std::uint32_t stream, std::uint64_t number,
-                                                const wire::Exec& exec, const InnerNamespace& inner) {
+                                                const wire::Exec& exec, const InnerNamespace& inner,
+                                                DiskSync* disk_sync) {
   PYRO_TRY_ASSIGN(CommandCgroup cgroup, CommandCgroup::create(number));
-  std::unique_ptr<Command> command(new Command(loop, link, stream, std::move(cgroup), exec.pty));
+  std::unique_ptr<Command> command(new Command(loop, link, stream, std::move(cgroup), exec.pty, disk_sync));
   auto launched = [&]() -> Result<Launched> {
     PYRO_TRY_ASSIGN(const Stdio stdio, command->make_streams(exec));
     return launch(exec, stdio, command->cgroup_, inner);
@@ -240,6 +241,9 @@ void Command::on_end() {
   }
   const std::int64_t now_ns = base::monotonic_ns();
   wait_status_ = status;
+  if (disk_sync_ != nullptr) {
+    sync_number_ = disk_sync_->request();
+  }
   end_watch_->want(0);
   // Both may become ready in one round, in any order.
   on_report();
@@ -276,7 +280,7 @@ void Command::update() {
       output.watch->want(wait ? std::uint32_t{EPOLLIN} : 0);
     }
   }
-  if (wait_status_ && outputs_[0].ended && outputs_[1].ended && !finished_) {
+  if (wait_status_ && outputs_[0].ended && outputs_[1].ended && is_on_disk() && !finished_) {
     send_exit();
   }
 }

@@ -5,6 +5,7 @@
 // Thread rule: one thread.
 #pragma once
 
+#include "guest/disk_sync.hpp"
 #include "guest/event_loop.hpp"
 #include "guest/input_queue.hpp"
 #include "guest/launch.hpp"
@@ -19,10 +20,11 @@ namespace pyro::guest {
 
 class Command {
  public:
-  /// Starts `exec` on `stream`. An error means that nothing was started.
+  /// Starts `exec` on `stream`. An error means that nothing was started. With `disk_sync` the exit message waits until
+  /// what was written is on the disk.
   static base::Result<std::unique_ptr<Command>> start(EventLoop& loop, Link& link, std::uint32_t stream,
                                                       std::uint64_t number, const wire::Exec& exec,
-                                                      const InnerNamespace& inner);
+                                                      const InnerNamespace& inner, DiskSync* disk_sync);
 
   /// A frame of its stream. An error means that the host broke the protocol.
   base::Status on_frame(wire::Frame& frame);
@@ -47,8 +49,8 @@ class Command {
     bool ended = false;
   };
 
-  Command(EventLoop& loop, Link& link, std::uint32_t stream, CommandCgroup cgroup, bool pty)
-      : loop_(loop), link_(link), stream_(stream), cgroup_(std::move(cgroup)), pty_(pty) {}
+  Command(EventLoop& loop, Link& link, std::uint32_t stream, CommandCgroup cgroup, bool pty, DiskSync* disk_sync)
+      : loop_(loop), link_(link), stream_(stream), cgroup_(std::move(cgroup)), pty_(pty), disk_sync_(disk_sync) {}
 
   base::Result<Stdio> make_streams(const wire::Exec& exec);
   void watch_all();
@@ -63,6 +65,9 @@ class Command {
   void on_report();
   void on_end();
   void signal(int number) const;
+  [[nodiscard]] bool is_on_disk() const noexcept {
+    return disk_sync_ == nullptr || (sync_number_ && disk_sync_->is_done(*sync_number_));
+  }
   void send_exit();
 
   EventLoop& loop_;
@@ -70,6 +75,9 @@ class Command {
   const std::uint32_t stream_;
   CommandCgroup cgroup_;
   const bool pty_;
+  DiskSync* const disk_sync_;
+  /// Since the main process has ended: what disk_sync_ was asked for.
+  std::optional<std::uint64_t> sync_number_;
   Launched launched_;
   LaunchFailure failure_;
   std::unique_ptr<Watch> report_watch_;

@@ -66,9 +66,11 @@ Status set_identity(const wire::Personalise& message) {
   return base::success();
 }
 
-Status mount_root(const Machine& machine) {
-  // A scratch disk lives no longer than its VM: no access times, no background work on its tables.
-  PYRO_TRY(mount_on(machine.scratch_disk.c_str(), kScratchPath, "ext4", MS_NOATIME, "noinit_itable,noauto_da_alloc"));
+Status mount_root(const Machine& machine, bool keeps_disk) {
+  // No access times, no background work on its tables. Where the disk lives no longer than its VM, nothing that a crash
+  // could tear needs care either.
+  PYRO_TRY(mount_on(machine.scratch_disk.c_str(), kScratchPath, "ext4", MS_NOATIME,
+                    keeps_disk ? "noinit_itable" : "noinit_itable,noauto_da_alloc"));
   // The workspace is for whatever user a command runs as, like /tmp.
   for (const auto& [name, mode] : {std::pair{"upper", 0755U}, {"work", 0755U}, {"workspace", 01777U}}) {
     const std::string path = fmt::format("{}/{}", kScratchPath, name);
@@ -76,13 +78,13 @@ Status mount_root(const Machine& machine) {
       return base::errno_error(errno, "cannot make " + path + " on the scratch disk");
     }
   }
-  // volatile: nothing of the root outlives the VM, so changing a file of the image need not wait for the
+  // volatile: if nothing of the root outlives the VM, changing a file of the image need not wait for the
   // disk. (/workspace is not on the overlay.) The mark that it leaves would forbid a second mount.
   for (const char* mark : {"volatile", ""}) {
     ::rmdir(fmt::format("{}/work/work/incompat/{}", kScratchPath, mark).c_str());
   }
-  const std::string options =
-      fmt::format("lowerdir={0},upperdir={1}/upper,workdir={1}/work,volatile", kLowerPath, kScratchPath);
+  const std::string options = fmt::format("lowerdir={0},upperdir={1}/upper,workdir={1}/work{2}", kLowerPath,
+                                          kScratchPath, keeps_disk ? "" : ",volatile");
   return mount_on("overlay", kRootPath, "overlay", MS_NOATIME, options.c_str());
 }
 
@@ -106,7 +108,7 @@ void write_identity_files(const wire::Personalise& message) {
 
 Status personalise(const wire::Personalise& message, const Machine& machine) {
   PYRO_TRY(set_identity(message));
-  PYRO_TRY(mount_root(machine));
+  PYRO_TRY(mount_root(machine, message.keeps_disk));
   write_identity_files(message);
   return base::success();
 }

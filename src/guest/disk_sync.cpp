@@ -1,0 +1,79 @@
+#include "guest/disk_sync.hpp"
+
+#include "base/io.hpp"
+#include "guest/console.hpp"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace pyro::guest {
+
+namespace {
+
+void ring(const base::Fd& eventfd) noexcept {
+  const std::uint64_t one = 1;
+  (void)!::write(eventfd.get(), &one, sizeof one);
+}
+
+void wait_for_ring(const base::Fd& eventfd) noexcept {
+  std::uint64_t count = 0;
+  (void)!::read(eventfd.get(), &count, sizeof count);
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<DiskSync>> DiskSync::start(EventLoop& loop, const std::string& path) {
+  PYRO_TRY_ASSIGN(base::Fd file_system, base::open_file(path, O_RDONLY | O_DIRECTORY));
+  base::Fd wake(::eventfd(0, EFD_CLOEXEC));
+  base::Fd finished(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake.valid() || !finished.valid()) {
+    return base::errno_error(errno, "cannot make an eventfd");
+  }
+  std::unique_ptr<DiskSync> sync(new DiskSync(loop, std::move(file_system), std::move(wake), std::move(finished)));
+  // The agent has no exceptions to catch: without threads there is no guest.
+  sync->thread_ = std::thread([raw = sync.get()] { raw->run(); });
+  return sync;
+}
+
+DiskSync::DiskSync(EventLoop& loop, base::Fd file_system, base::Fd wake, base::Fd finished)
+    : file_system_(std::move(file_system)),
+      wake_(std::move(wake)),
+      finished_(std::move(finished)),
+      watch_(loop, finished_.get(), [this](std::uint32_t) { wait_for_ring(finished_); }) {
+  watch_.want(EPOLLIN);
+}
+
+DiskSync::~DiskSync() {
+  ending_ = true;
+  ring(wake_);
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+std::uint64_t DiskSync::request() {
+  requested_ = ++last_;
+  ring(wake_);
+  return last_;
+}
+
+void DiskSync::run() noexcept {
+  while (true) {
+    wait_for_ring(wake_);
+    if (ending_) {
+      return;
+    }
+    const std::uint64_t number = requested_;
+    if (::syncfs(file_system_.get()) != 0) {
+      console_line("cannot write to the scratch disk: what commands wrote may be lost");
+    }
+    done_ = number;
+    ring(finished_);
+  }
+}
+
+}  // namespace pyro::guest

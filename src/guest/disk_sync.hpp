@@ -1,0 +1,45 @@
+// DiskSync: has what commands wrote put on the scratch disk before their exits are told, for a disk that outlives the VM.
+// Writing out can take seconds, so it happens on a thread of its own, which touches nothing but this object's atomics and
+// descriptors and never allocates: the agent forks.
+// Thread rule: the agent's thread.
+#pragma once
+
+#include "guest/event_loop.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+namespace pyro::guest {
+
+class DiskSync {
+ public:
+  /// For the file system that is mounted at `path`.
+  static base::Result<std::unique_ptr<DiskSync>> start(EventLoop& loop, const std::string& path);
+  DiskSync(const DiskSync&) = delete;
+  DiskSync& operator=(const DiskSync&) = delete;
+  /// Waits for what is under way.
+  ~DiskSync();
+
+  /// Asks for everything that was written until now, and gives a number for is_done(). The loop wakes when it is.
+  std::uint64_t request();
+  [[nodiscard]] bool is_done(std::uint64_t number) const noexcept { return done_ >= number; }
+
+ private:
+  DiskSync(EventLoop& loop, base::Fd file_system, base::Fd wake, base::Fd finished);
+  void run() noexcept;
+
+  base::Fd file_system_;
+  base::Fd wake_;
+  base::Fd finished_;
+  std::uint64_t last_ = 0;
+  std::atomic<std::uint64_t> requested_{0};
+  std::atomic<std::uint64_t> done_{0};
+  std::atomic<bool> ending_{false};
+  Watch watch_;
+  std::thread thread_;
+};
+
+}  // namespace pyro::guest
