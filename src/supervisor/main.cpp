@@ -42,6 +42,8 @@ int probe() {
 void detach() {
   ::umask(077);
   std::signal(SIGPIPE, SIG_IGN);
+  // A file that has reached its limit gives an error.
+  std::signal(SIGXFSZ, SIG_IGN);
   if (::chdir("/") != 0) {
     std::perror("pyro-vm: chdir");
   }
@@ -77,7 +79,12 @@ int main(int argc, char** argv) {
   if (option == "--jail-test") {
     return pyro::supervisor::jail_test({argv + 2, argv + argc});
   }
-  if (argc > 1 || !is_stream_socket(STDIN_FILENO)) {
+  // For a VM that outlives its client: what runs it is nobody's child, so that nobody has to wait for it.
+  const bool detached = option == "--detach" && argc == 2;
+  if (detached && ::fork() != 0) {
+    ::_exit(0);
+  }
+  if ((argc > 1 && !detached) || !is_stream_socket(STDIN_FILENO)) {
     std::fprintf(stderr, "pyro-vm is started by libpyro; by hand only: pyro-vm --probe | --version\n");
     return 2;
   }

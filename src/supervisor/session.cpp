@@ -67,6 +67,9 @@ Session::Session(std::uint32_t client_stream, std::uint32_t agent_stream, wire::
 void Session::dispatch() {
   dispatched_ = true;
   sinks_.agent_control(wire::message_frame(FrameType::exec, agent_stream_, exec_));
+  // A command may run for days; its arguments may be large.
+  exec_.argv = {};
+  exec_.env = {};
   in_.open();
 }
 
@@ -145,8 +148,11 @@ base::Status Session::handle_agent(const wire::Frame& frame) {
       if (frame.channel_number() == static_cast<std::uint8_t>(Channel::in)) {
         return unexpected("guest");
       }
-      auto& relay = frame.channel_number() == static_cast<std::uint8_t>(Channel::out) ? out_ : err_;
-      return relay.receive(frame.payload, frame.ends_channel());
+      const auto channel = static_cast<Channel>(frame.channel_number());
+      if (sinks_.record) {
+        sinks_.record(channel, frame.payload);
+      }
+      return (channel == Channel::out ? out_ : err_).receive(frame.payload, frame.ends_channel());
     }
     case FrameType::credit: {
       PYRO_TRY_ASSIGN(const wire::Credit credit, wire::Credit::decode(frame.payload));

@@ -24,6 +24,10 @@ constexpr std::uint64_t kPingIntervalMs = 2000;
 // A ready agent that is silent for this long, while its vCPUs ran for most of it, is lost.
 constexpr std::int64_t kPongDeadlineMs = 10'000;
 constexpr std::int64_t kPongCpuMs = kPongDeadlineMs / 2;
+// A command's arguments may fill a frame; a guest that has this much to read gets no more commands for now.
+constexpr std::size_t kMaxDispatchBacklogBytes = wire::kMaxArgumentBytes;
+// How large the journal's files may become, holes included. Beyond it output is not recorded and no command starts.
+constexpr std::uint64_t kMaxJournalFileBytes = std::uint64_t{1} << 40;
 
 template <std::size_t N>
 base::Status fill_random(std::array<std::byte, N>& out) {
@@ -52,7 +56,8 @@ Supervisor::Supervisor(boost::asio::io_context& io, base::Fd client, base::Statu
       boot_timer_(io),
       lifetime_timer_(io),
       ping_timer_(io),
-      end_timer_(io) {}
+      end_timer_(io),
+      idle_timer_(io) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -87,8 +92,14 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
   }
   if (outlives_client_) {
-    listener_ = std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::listener)]);
+    const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
+    listener_ = take(wire::ConfigureFd::listener);
+    lock_ = take(wire::ConfigureFd::lock);
+    PYRO_TRY_ASSIGN(journal_, TaskJournal::open(take(wire::ConfigureFd::commands), take(wire::ConfigureFd::output)));
+    PYRO_TRY(journal_->machine_started(config.vm_id, static_cast<std::uint32_t>(config.engine)));
   }
+  ttl_ms_ = config.ttl_ms;
+  max_lifetime_ms_ = config.max_lifetime_ms;
   vm_id_ = config.vm_id;
   boot_timeout_ms_ = config.boot_timeout_ms;
   configured_ms_ = base::monotonic_ms();
@@ -122,6 +133,8 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.delta = take(wire::ConfigureFd::delta);
   machine.engine = take(wire::ConfigureFd::engine);
   machine.use_kvm = config.engine == wire::EngineKind::kvm;
+  machine.keeps_disk = outlives_client_;
+  machine.supervisor_file_bytes = outlives_client_ ? kMaxJournalFileBytes : 0;
   machine_ = make_machine_(io_, std::move(machine));
   PYRO_TRY(machine_->start([this](const machine::MachineEnd& end) { handle_machine_end(end); }));
   state_ = State::booting;
@@ -148,8 +161,13 @@ void Supervisor::start_deadlines(const wire::Configure& config) {
   });
   if (config.max_lifetime_ms > 0) {
     start_deadline(lifetime_timer_, config.max_lifetime_ms, [this, lifetime_ms = config.max_lifetime_ms] {
-      fail(PYRO_ERROR_TIMEOUT,
-           fmt::format("the VM reached its maximum lifetime of {} s", static_cast<double>(lifetime_ms) / 1000.0));
+      const std::string reason =
+          fmt::format("the VM reached its maximum lifetime of {} s", static_cast<double>(lifetime_ms) / 1000.0);
+      if (outlives_client_ && !is_starting()) {
+        stop("expired: " + reason);
+      } else {
+        fail(PYRO_ERROR_TIMEOUT, reason);
+      }
     });
   }
 }
@@ -171,7 +189,11 @@ void Supervisor::handle_agent(wire::Frame frame) {
     if (!was_started && command.session->started() && !command.session->timed_out()) {
       end_command_after(command, frame.stream, command.session->timeout_ms());
     }
+    if (command.session->exited()) {
+      record_command_end(command, command.session->exit());
+    }
     forget_if_finished(frame.stream);
+    dispatch_waiting();
   }
   // Frames of a command that was given up are ignored.
   if (!status.ok()) {
@@ -229,6 +251,7 @@ base::Status Supervisor::personalise(const wire::Frame& frame) {
   }
   message.hostname = "pyro-" + vm_id_;
   message.realtime_ns = base::realtime_ns();
+  message.keeps_disk = outlives_client_;
   state_ = State::personalising;
   agent_->send_control(wire::message_frame(FrameType::personalise, 0, message));
   return base::success();
@@ -250,18 +273,46 @@ void Supervisor::become_ready(const wire::Ready& ready) {
     }
   }
   for (const auto& [agent_stream, command] : commands_) {
-    dispatch(agent_stream);
+    waiting_to_dispatch_.push_back(agent_stream);
   }
+  dispatch_waiting();
+  watch_idleness();
 }
 
 // ---- commands ----
 
+void Supervisor::dispatch(std::uint32_t agent_stream) {
+  waiting_to_dispatch_.push_back(agent_stream);
+  dispatch_waiting();
+}
+
+void Supervisor::dispatch_waiting() {
+  while (state_ == State::running && !waiting_to_dispatch_.empty() &&
+         agent_->pending_control_bytes() < kMaxDispatchBacklogBytes) {
+    const std::uint32_t agent_stream = waiting_to_dispatch_.front();
+    waiting_to_dispatch_.pop_front();
+    if (commands_.contains(agent_stream)) {
+      announce(agent_stream);
+    }
+  }
+}
+
 // The client must be able to tell "never started" from "outcome unknown" even if this process dies in
 // the next instant: so the word that the command is on its way leaves before the command does.
-void Supervisor::dispatch(std::uint32_t agent_stream) {
-  const ClientId client = commands_.at(agent_stream).client;
+void Supervisor::announce(std::uint32_t agent_stream) {
+  Command& command = commands_.at(agent_stream);
+  const ClientId client = command.client;
+  if (journal_) {
+    const auto number = journal_->command_started(command.session->exec());
+    if (!number.ok()) {
+      refuse_command(client, command.client_stream, number.error());
+      commands_.erase(agent_stream);
+      return;
+    }
+    command.number = *number;
+  }
   clients_.send_control(
-      client, wire::message_frame(FrameType::progress, 0, wire::Progress{"dispatch", "starting the command"}));
+      client, wire::message_frame(FrameType::dispatched, command.client_stream, wire::Dispatched{command.number}));
   clients_.when_sent(client, [this, agent_stream] {
     if (const auto found = commands_.find(agent_stream); found != commands_.end() && state_ == State::running) {
       found->second.session->dispatch();
@@ -281,9 +332,11 @@ void Supervisor::end_command_after(Command& command, std::uint32_t agent_stream,
       return;
     }
     found->second.session->time_out();
-    start_deadline(*found->second.timer, deadlines_.kill_grace_ms, [this, agent_stream] {
+    const std::uint64_t grace_ms = outlives_client_ ? deadlines_.kill_grace_with_disk_ms : deadlines_.kill_grace_ms;
+    start_deadline(*found->second.timer, grace_ms, [this, agent_stream] {
       if (const auto left = commands_.find(agent_stream); left != commands_.end()) {
         left->second.session->give_up();
+        record_command_end(left->second, left->second.session->exit());
         forget_if_finished(agent_stream);
       }
     });
@@ -301,6 +354,13 @@ void Supervisor::forget_if_finished(std::uint32_t agent_stream) {
   if (waiting != delivering_.end() && !command_states(client).exited) {
     say_farewell_to(client, Loss(waiting->second));
   }
+  watch_idleness();
+}
+
+void Supervisor::record_command_end(Command& command, const wire::Exit& exit, pyro_status status) {
+  if (journal_ && command.number != 0 && !std::exchange(command.end_recorded, true)) {
+    journal_->command_ended(command.number, exit, status);
+  }
 }
 
 // ---- deadlines ----
@@ -312,6 +372,23 @@ void Supervisor::start_deadline(boost::asio::steady_timer& timer, std::uint64_t 
       then();
     }
   });
+}
+
+void Supervisor::watch_idleness() {
+  const bool idle =
+      outlives_client_ && ttl_ms_ != 0 && state_ == State::running && commands_.empty() && attached_.empty();
+  if (idle == waiting_for_use_) {
+    return;
+  }
+  waiting_for_use_ = idle;
+  idle_timer_.cancel();
+  if (idle) {
+    start_deadline(idle_timer_, ttl_ms_, [this] {
+      if (waiting_for_use_) {
+        stop(fmt::format("expired: nobody used it for {} s", static_cast<double>(ttl_ms_) / 1000.0));
+      }
+    });
+  }
 }
 
 void Supervisor::schedule_ping() {
@@ -342,7 +419,7 @@ void Supervisor::check_pong() {
 
 // ---- ends ----
 
-void Supervisor::stop() {
+void Supervisor::stop(const std::string& reason) {
   if (state_ != State::running) {
     if (is_starting()) {
       fail(PYRO_ERROR_STATE, "the VM was stopped before it was ready");
@@ -350,10 +427,26 @@ void Supervisor::stop() {
     return;
   }
   state_ = State::stopping;
+  stop_reason_ = reason;
   ping_timer_.cancel();
+  idle_timer_.cancel();
   clients_.stop_listening();
   agent_->send_control(wire::bare_frame(FrameType::power_off));
   start_deadline(boot_timer_, deadlines_.stop_ms, [this] { lose_vm("it did not power off when it was asked to"); });
+}
+
+void Supervisor::record_end(pyro_status status, const std::string& reason) {
+  if (!journal_ || std::exchange(end_recorded_, true)) {
+    return;
+  }
+  for (auto& [agent_stream, command] : commands_) {
+    const bool dispatched = command.session->dispatched();
+    wire::Exit unknown;
+    unknown.message = reason;
+    record_command_end(command, unknown, dispatched ? PYRO_ERROR_OUTCOME_UNKNOWN : PYRO_ERROR_NOT_STARTED);
+  }
+  // Without room for it the reader concludes from its absence.
+  (void)journal_->machine_ended(status, reason);
 }
 
 void Supervisor::handle_machine_end(const machine::MachineEnd& machine_end) {
@@ -370,6 +463,11 @@ void Supervisor::lose_vm(const std::string& what) {
   }
   if (state_ != State::running && state_ != State::stopping) {
     return fail(PYRO_ERROR_BOOT, "the guest did not start: " + what);
+  }
+  if (state_ == State::stopping) {
+    record_end(PYRO_OK, stop_reason_);
+  } else {
+    record_end(PYRO_ERROR_OUTCOME_UNKNOWN, "the VM was lost: " + what);
   }
   say_farewell(State::delivering, [&what, stopped = state_ == State::stopping](const CommandStates& states) -> Loss {
     if (states.running) {
@@ -480,10 +578,12 @@ void Supervisor::fail(pyro_status code, const std::string& message) {
   if (state_ == State::ending) {
     return;
   }
+  record_end(code, message);
   say_farewell(State::ending, [&](const CommandStates&) { return Loss{code, message}; });
 }
 
 void Supervisor::end() {
+  record_end(PYRO_ERROR_NOT_STARTED, "the client that was starting the VM went away");
   state_ = State::ending;
   io_.stop();
 }

@@ -5,7 +5,8 @@
 // means that the process exits, and everything that it owns dies with it.
 //
 // A VM that outlives its client goes on once it is ready: clients come through a listening socket and go as they
-// like, and each sees its own commands. A command whose client goes runs on. Such a VM ends when a client says stop.
+// like, and each sees its own commands. A command whose client goes runs on. Such a VM ends when a client says stop, or
+// when nobody has used it for its TTL; what its commands did is in its journal.
 // Thread rule: one thread, the one that runs the io_context.
 #pragma once
 
@@ -13,7 +14,9 @@
 #include "supervisor/client_set.hpp"
 #include "supervisor/link.hpp"
 #include "supervisor/session.hpp"
+#include "supervisor/task_journal.hpp"
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,6 +37,8 @@ struct Deadlines {
   std::uint64_t start_grace_ms = 10'000;
   /// A guest obeys a kill within milliseconds; one that has not after this is not going to.
   std::uint64_t kill_grace_ms = 1500;
+  /// The same where a command's end waits until what it wrote is on the disk.
+  std::uint64_t kill_grace_with_disk_ms = 10'000;
   /// How long a client has for taking in the last message before the process exits. The VM is gone by then, so
   /// waiting for a reader who rests costs little; one that is gone ends the process at once.
   std::uint64_t farewell_ms = 600'000;
@@ -65,6 +70,9 @@ class Supervisor {
     /// Whose it is; that client may have gone.
     ClientId client = 0;
     std::uint32_t client_stream = 0;
+    /// In the journal; 0: not recorded.
+    std::uint64_t number = 0;
+    bool end_recorded = false;
   };
   /// By agent stream.
   using Commands = std::map<std::uint32_t, Command>;
@@ -116,7 +124,10 @@ class Supervisor {
   base::Status personalise(const wire::Frame& frame);
   void become_ready(const wire::Ready& ready);
 
+  /// The guest gets the command now, or when it has taken in the ones before.
   void dispatch(std::uint32_t agent_stream);
+  void dispatch_waiting();
+  void announce(std::uint32_t agent_stream);
   /// Ends the command `ms` from now; replaces the deadline it had.
   void end_command_after(Command& command, std::uint32_t agent_stream, std::uint64_t ms);
   void forget_if_finished(std::uint32_t agent_stream);
@@ -125,7 +136,13 @@ class Supervisor {
   void check_pong();
   void start_deadline(boost::asio::steady_timer& timer, std::uint64_t ms, std::function<void()> then);
 
-  void stop();
+  /// Asks the guest to power off; `reason` goes into the journal.
+  void stop(const std::string& reason);
+  /// Starts or ends the wait for somebody who needs the VM.
+  void watch_idleness();
+  void record_command_end(Command& command, const wire::Exit& exit, pyro_status status = PYRO_OK);
+  /// The last words of the journal; only the first call counts.
+  void record_end(pyro_status status, const std::string& reason);
   void handle_machine_end(const machine::MachineEnd& end);
   /// The VM cannot go on: tells each client, in words fit for what it was doing, and ends. Commands that have
   /// ended deliver first.
@@ -157,6 +174,7 @@ class Supervisor {
   boost::asio::steady_timer lifetime_timer_;
   boost::asio::steady_timer ping_timer_;
   boost::asio::steady_timer end_timer_;
+  boost::asio::steady_timer idle_timer_;
   Commands commands_;
   std::uint32_t next_agent_stream_ = 1;
   std::string vm_id_;
@@ -169,7 +187,16 @@ class Supervisor {
   /// Those whose last frame is queued: no longer listened to.
   std::set<ClientId> told_;
   base::Fd listener_;
+  base::Fd lock_;
   bool outlives_client_ = false;
+  std::optional<TaskJournal> journal_;
+  bool end_recorded_ = false;
+  std::string stop_reason_;
+  std::uint64_t ttl_ms_ = 0;
+  std::uint64_t max_lifetime_ms_ = 0;
+  bool waiting_for_use_ = false;
+  /// Commands that the guest has no room for yet, in their order.
+  std::deque<std::uint32_t> waiting_to_dispatch_;
   /// In state delivering: clients whose commands have ended and who have yet to take in what these printed.
   std::map<ClientId, Loss> delivering_;
   std::string console_;

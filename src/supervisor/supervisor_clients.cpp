@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kMaxCommands = 256;
 // Signals and the like for a guest that does not read: room for an exec of full size and very many of them.
 constexpr std::size_t kMaxAgentBacklogBytes = 4 * 1024 * 1024;
+// Arguments of commands that wait to be started, all together.
+constexpr std::size_t kMaxWaitingBytes = 16 * 1024 * 1024;
 
 // Answers and credit for a client that does not read: far more than it can use.
 constexpr std::size_t kMaxClientBacklogBytes = 4 * 1024 * 1024;
@@ -81,21 +83,25 @@ void Supervisor::forget_client(ClientId client) {
   delivering_.erase(client);
   clients_.drop(client);
   std::vector<std::uint32_t> detached;
-  std::erase_if(commands_, [&](const auto& entry) {
-    const Command& command = entry.second;
+  for (auto entry = commands_.begin(); entry != commands_.end();) {
+    Command& command = entry->second;
     if (command.client != client) {
-      return false;
+      ++entry;
+    } else if (is_over() || !command.session->dispatched()) {
+      wire::Exit none;
+      none.message = "its client went away before it was started";
+      record_command_end(command, none, PYRO_ERROR_NOT_STARTED);
+      entry = commands_.erase(entry);
+    } else {
+      detached.push_back(entry->first);
+      ++entry;
     }
-    if (is_over() || !command.session->dispatched()) {
-      return true;
-    }
-    detached.push_back(entry.first);
-    return false;
-  });
+  }
   for (const std::uint32_t agent_stream : detached) {
     commands_.at(agent_stream).session->detach();
     forget_if_finished(agent_stream);
   }
+  watch_idleness();
   if (is_over() && clients_.size() == 0) {
     end();
   }
@@ -113,6 +119,7 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
       return configure(frame);
     }
     PYRO_TRY(wire::Attach::decode(frame.payload));
+    watch_idleness();
     return base::success();
   }
   switch (frame.type) {
@@ -123,8 +130,13 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
       send_status(client);
       return base::success();
     case FrameType::stop:
-      stop();
+      stop("a client stopped it");
       return base::success();
+    case FrameType::set_ttl: {
+      PYRO_TRY_ASSIGN(const wire::SetTtl message, wire::SetTtl::decode(frame.payload));
+      ttl_ms_ = message.ttl_ms;
+      return base::success();
+    }
     default:
       return broken_order();
   }
@@ -146,6 +158,13 @@ void Supervisor::send_status(ClientId client) {
   }
   status.uptime_ms = static_cast<std::uint64_t>(base::monotonic_ms() - configured_ms_);
   status.running_commands = static_cast<std::uint32_t>(commands_.size());
+  status.ttl_ms = ttl_ms_;
+  if (max_lifetime_ms_ != 0) {
+    status.lifetime_left_ms = max_lifetime_ms_ - std::min(max_lifetime_ms_, status.uptime_ms);
+  }
+  if (machine_) {
+    status.cpu_time_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(machine_->cpu_time_ms(), 0));
+  }
   clients_.send_control(client, wire::message_frame(FrameType::status, 0, status));
 }
 
@@ -205,6 +224,15 @@ base::Status Supervisor::open_session(ClientId client, const wire::Frame& frame)
                             waiting == delivering_.end() ? "" : waiting->second.message);
   }
   PYRO_TRY_ASSIGN(wire::Exec exec, wire::Exec::decode(frame.payload));
+  std::size_t waiting_bytes = exec.argument_bytes();
+  for (const auto& [agent_stream, command] : commands_) {
+    waiting_bytes += command.session->waiting_bytes();
+  }
+  if (waiting_bytes > kMaxWaitingBytes) {
+    return base::make_error(PYRO_ERROR_LIMIT, "commands with {} bytes of arguments wait to be started already",
+                            waiting_bytes);
+  }
+  const std::uint32_t agent_stream = next_agent_stream_++;
   const Session::Sinks sinks{[this, client](base::Bytes bytes) { clients_.send_control(client, std::move(bytes)); },
                              [this, client](base::Bytes bytes) { clients_.send_data(client, std::move(bytes)); },
                              [this](base::Bytes bytes) {
@@ -216,8 +244,12 @@ base::Status Supervisor::open_session(ClientId client, const wire::Frame& frame)
                                if (agent_) {
                                  agent_->send_data(std::move(bytes));
                                }
+                             },
+                             [this, agent_stream](wire::Channel channel, base::ByteView bytes) {
+                               if (journal_) {
+                                 journal_->command_output(commands_.at(agent_stream).number, channel, bytes);
+                               }
                              }};
-  const std::uint32_t agent_stream = next_agent_stream_++;
   commands_.emplace(agent_stream, Command{std::make_unique<Session>(frame.stream, agent_stream, std::move(exec), sinks),
                                           nullptr, client, frame.stream});
   if (state_ == State::running) {

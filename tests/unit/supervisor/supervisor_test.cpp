@@ -4,6 +4,7 @@
 #include "base/build_id.hpp"
 #include "base/io.hpp"
 #include "jail/fd_passing.hpp"
+#include "journal_files.hpp"
 
 #include <array>
 #include <atomic>
@@ -148,8 +149,9 @@ class World {
     base::Fd listener;
     if (outlives_client) {
       message.outlives_client = true;
+      message.ttl_ms = ttl_ms;
       listener = listen();
-      fds.push_back(listener.get());
+      fds.insert(fds.end(), {listener.get(), commands_file.get(), output_file.get(), null.get()});
     }
     fds[static_cast<std::size_t>(wire::ConfigureFd::client)] = process.get();
     const auto frame = wire::message_frame(FrameType::configure, 0, message);
@@ -249,6 +251,10 @@ class World {
   Peer agent;
   MachineHandle machine;
   std::uint32_t stream = 0;
+  /// Of a VM that outlives its client.
+  std::uint64_t ttl_ms = 0;
+  base::Fd commands_file = make_file("commands");
+  base::Fd output_file = make_file("output");
 
  private:
   World(base::FdPair clients, base::FdPair agents, supervisor::Deadlines deadlines)
@@ -634,4 +640,111 @@ TEST_CASE("supervisor: the VM is lost, one command has output to hand over, the 
   CHECK(World::read_to_exit(world.client, 2)->status == PYRO_ERROR_NOT_STARTED);
   CHECK(World::read_to_exit(world.client, 1)->exit_code == 0);
   CHECK(world.client.data_bytes == 2 * wire::kWindowBytes);
+}
+
+TEST_CASE(
+    "supervisor: a command of a VM with a journal → its start, output and end are in it before the client hears") {
+  World world;
+  world.configure_outliving();
+  wire::Exec exec;
+  exec.argv = {"echo", "hello"};
+  world.client.send(wire::message_frame(FrameType::exec, 3, exec));
+  const Frame dispatched = world.client.wait_for(FrameType::dispatched);
+  CHECK(dispatched.stream == 3);
+  CHECK(wire::Dispatched::decode(dispatched.payload)->number == 1);
+  CHECK(records<state::CommandStarted>(world.commands_file, state::JournalRecordType::command_started).at(0).argv ==
+        exec.argv);
+  const std::uint32_t stream = world.agent.wait_for(FrameType::exec).stream;
+  world.agent.send(wire::bare_frame(FrameType::started, stream));
+  world.agent.send(wire::data_frame(stream, Channel::out, base::as_bytes("hello\n"), false));
+  world.client.wait_for(FrameType::data);
+  const auto output = records<state::CommandOutput>(world.output_file, state::JournalRecordType::output);
+  REQUIRE(output.size() == 1);
+  CHECK(base::as_text(output[0].data) == "hello\n");
+  world.agent.send(World::exit_frames(stream));
+  world.client.wait_for(FrameType::exit);
+  const auto ends = records<state::CommandEnded>(world.commands_file, state::JournalRecordType::command_ended);
+  REQUIRE(ends.size() == 1);
+  CHECK(ends[0].stdout_total_bytes == 6);
+  world.client.send(wire::bare_frame(FrameType::stop));
+  world.agent.wait_for(FrameType::power_off);
+  world.on_its_thread([&] { world.end_machine(); });
+  CHECK(world.ends());
+  const auto machine = records<state::MachineEnded>(world.commands_file, state::JournalRecordType::machine_ended);
+  REQUIRE(machine.size() == 1);
+  CHECK(machine[0].status == PYRO_OK);
+  CHECK(machine[0].reason == "a client stopped it");
+}
+
+TEST_CASE("supervisor: the VM is lost while a command runs → the journal says so of both") {
+  World world;
+  world.configure_outliving();
+  world.start_command_of(world.client);
+  world.on_its_thread([&] { world.end_machine(); });
+  world.client.close();
+  CHECK(world.ends());
+  const auto ends = records<state::CommandEnded>(world.commands_file, state::JournalRecordType::command_ended);
+  REQUIRE(ends.size() == 1);
+  CHECK(ends[0].status == PYRO_ERROR_OUTCOME_UNKNOWN);
+  const auto machine = records<state::MachineEnded>(world.commands_file, state::JournalRecordType::machine_ended);
+  REQUIRE(machine.size() == 1);
+  CHECK(machine[0].status == PYRO_ERROR_OUTCOME_UNKNOWN);
+}
+
+TEST_CASE("supervisor: nobody uses a VM for its TTL → it is asked to power off; a client or a command keeps it") {
+  World world;
+  world.ttl_ms = 50;
+  world.configure_outliving();
+  Peer other = world.attach();
+  const std::uint32_t stream = world.start_command_of(other);
+  world.client.close();
+  other.close();
+  CHECK(world.agent.wait_for(FrameType::data).ends_channel());
+  CHECK_FALSE(world.ends(200));
+  world.agent.send(World::exit_frames(stream));
+  world.agent.wait_for(FrameType::power_off);
+  world.on_its_thread([&] { world.end_machine(); });
+  CHECK(world.ends());
+  const auto machine = records<state::MachineEnded>(world.commands_file, state::JournalRecordType::machine_ended);
+  REQUIRE(machine.size() == 1);
+  CHECK(machine[0].reason.starts_with("expired"));
+}
+
+TEST_CASE("supervisor: many commands with very long arguments at once → all of them start, one after the other") {
+  constexpr std::uint32_t kCommands = 8;
+  World world;
+  world.configure_outliving();
+  wire::Exec exec;
+  exec.argv = {"true", std::string(wire::kMaxArgumentBytes - 4096, 'x')};
+  std::thread sender([&] {
+    for (std::uint32_t stream = 1; stream <= kCommands; ++stream) {
+      (void)base::write_all(world.client.fd(), wire::message_frame(FrameType::exec, stream, exec), "the link").ok();
+    }
+  });
+  for (std::uint32_t i = 0; i < kCommands; ++i) {
+    const std::uint32_t stream = world.agent.wait_for(FrameType::exec).stream;
+    world.agent.send(wire::bare_frame(FrameType::started, stream));
+    world.agent.send(World::exit_frames(stream));
+  }
+  sender.join();
+  for (std::uint32_t i = 0; i < kCommands; ++i) {
+    CHECK(wire::Exit::decode(world.client.wait_for(FrameType::exit).payload)->exit_code == 0);
+  }
+  world.on_its_thread([&] { world.end_machine(); });
+}
+
+TEST_CASE("supervisor: the journal has no room → a new command is refused, the VM goes on") {
+  World world;
+  world.configure_outliving();
+  {
+    const FileSizeLimit full(content(world.commands_file).size());
+    wire::Exec exec;
+    exec.argv = {"true"};
+    world.client.send(wire::message_frame(FrameType::exec, 1, exec));
+    CHECK(wire::Exit::decode(world.client.wait_for(FrameType::exit).payload)->status == PYRO_ERROR_LIMIT);
+  }
+  const std::uint32_t stream = world.start_command_of(world.client, 2);
+  world.agent.send(World::exit_frames(stream));
+  CHECK(wire::Exit::decode(world.client.wait_for(FrameType::exit).payload)->exit_code == 0);
+  world.on_its_thread([&] { world.end_machine(); });
 }
