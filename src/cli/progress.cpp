@@ -21,7 +21,7 @@ constexpr std::uint32_t kDefaultColumns = 80;
 // Every run has these. They are worth a live line, but not a line in the log of a script, which
 // expects the command's stderr and nothing else.
 bool is_routine(std::string_view stage) {
-  return stage == "boot" || stage == "dispatch";
+  return stage == "boot";
 }
 
 std::string bar(std::uint64_t done, std::uint64_t total) {

@@ -19,7 +19,7 @@ base::Result<std::unique_ptr<Op>> make_run(pyro_context* context, const pyro_run
                             "PYRO_STDIN_STREAM is not for the blocking call: use pyro_run_in_vm_start()");
   }
   PYRO_TRY_ASSIGN(auto request, make_run_request(options, context->shared->settings.engine_variable));
-  output_limit_bytes = request.output_limit_bytes;
+  output_limit_bytes = request.command.output_limit_bytes;
   PYRO_TRY_ASSIGN(auto poller, Poller::make());
   return std::unique_ptr<Op>(std::make_unique<RunOp>(context->shared, std::move(poller), std::move(request)));
 }

@@ -1,13 +1,10 @@
-#include "client/run_op.hpp"
+#include "client/command_op.hpp"
 
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <random>
-
-#include <sys/random.h>
 
 namespace pyro::client {
 
@@ -21,58 +18,40 @@ constexpr std::uint32_t kStream = 1;
 /// How long to wait for the exit status of a supervisor that has closed its socket.
 constexpr std::int64_t kExitStatusMs = 250;
 
-constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
-
-// 60 random bits in letters and digits that a model or a person copies without mistakes.
-std::string make_vm_id() {
-  std::array<unsigned char, 12> random{};
-  if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) {
-    std::random_device device;
-    std::generate(random.begin(), random.end(), [&device] { return static_cast<unsigned char>(device()); });
-  }
-  std::string id;
-  for (const unsigned char byte : random) {
-    id.push_back(kAlphabet[byte % kAlphabet.size()]);
-  }
-  return id;
-}
-
 constexpr std::size_t index(Channel channel) noexcept {
   return static_cast<std::size_t>(channel);
 }
 
 }  // namespace
 
-RunOp::RunOp(ContextPtr context, Poller poller, RunRequest request)
+CommandOp::CommandOp(ContextPtr context, Poller poller, CommandRequest request, std::string vm_id)
     : Op(std::move(context), std::move(poller)),
       request_(std::move(request)),
-      vm_id_(make_vm_id()),
+      vm_id_(std::move(vm_id)),
       called_ms_(base::monotonic_ms()) {
   queue_.push_control(wire::message_frame(FrameType::exec, kStream, request_.exec));
   pump_stdin();
 }
 
-base::Status RunOp::step() {
-  if (vm_) {
-    return drive_vm();
+base::Status CommandOp::step() {
+  if (!vm_) {
+    PYRO_TRY_ASSIGN(vm_, connect());
+    if (!vm_) {
+      return base::success();
+    }
   }
-  return image_ ? drive_image() : prepare();
+  return drive_vm();
 }
 
-void RunOp::stop() noexcept {
-  if (probe_.has_value()) {
-    probe_->stop();
-  }
-  if (image_) {
-    image_->stop();
-  }
+void CommandOp::stop() noexcept {
+  stop_connecting();
   if (vm_) {
     vm_->shut_down();
   }
   [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
 }
 
-base::Error RunOp::lost(const std::string& what) const {
+base::Error CommandOp::lost(const std::string& what) const {
   return dispatched_
              ? base::make_error(PYRO_ERROR_OUTCOME_UNKNOWN,
                                 "vm {}: {} after the command was started: what the command did is unknown", vm_id_,
@@ -81,7 +60,7 @@ base::Error RunOp::lost(const std::string& what) const {
                                 "vm {}: {} before the command was started: it is safe to run it again", vm_id_, what);
 }
 
-base::Status RunOp::drive_vm() {
+base::Status CommandOp::drive_vm() {
   PYRO_TRY(flush());
   if (vm_->is_over()) {
     return report_loss();
@@ -114,7 +93,7 @@ base::Status RunOp::drive_vm() {
   return flush();
 }
 
-base::Status RunOp::allow_until(std::int64_t deadline_ms) {
+base::Status CommandOp::allow_until(std::int64_t deadline_ms) {
   if (deadline_ms == deadline_ms_) {
     return base::success();
   }
@@ -122,7 +101,7 @@ base::Status RunOp::allow_until(std::int64_t deadline_ms) {
   return poller().set_deadline(deadline_ms);
 }
 
-base::Status RunOp::take(wire::Frame& frame) {
+base::Status CommandOp::take(wire::Frame& frame) {
   if (frame.stream != 0 && frame.stream != kStream) {
     return lost("pyro-vm spoke of a command that does not exist");
   }
@@ -138,8 +117,10 @@ base::Status RunOp::take(wire::Frame& frame) {
       return take_progress(frame);
     case FrameType::ready:
       context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", vm_id_,
-                        base::monotonic_ms() - launched_ms_);
+                        base::monotonic_ms() - called_ms_);
       return base::success();
+    case FrameType::dispatched:
+      return take_dispatched(frame);
     case FrameType::started:
       return take_started();
     case FrameType::data:
@@ -150,6 +131,8 @@ base::Status RunOp::take(wire::Frame& frame) {
       return take_exit(frame);
     case FrameType::log:
       return take_log(frame);
+    case FrameType::stopped:
+      return lost("it was stopped");
     case FrameType::status:
     case FrameType::pong:
       return base::success();
@@ -159,7 +142,7 @@ base::Status RunOp::take(wire::Frame& frame) {
   }
 }
 
-base::Status RunOp::take_hello(wire::Frame& frame) {
+base::Status CommandOp::take_hello(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const auto hello, wire::Hello::decode(frame.payload));
   if (hello.build_id != base::build_id()) {
     return base::make_error(PYRO_ERROR_UNSUPPORTED,
@@ -172,24 +155,30 @@ base::Status RunOp::take_hello(wire::Frame& frame) {
   return base::success();
 }
 
-base::Status RunOp::take_progress(wire::Frame& frame) {
+base::Status CommandOp::take_progress(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(auto progress, wire::Progress::decode(frame.payload));
-  if (progress.stage == "dispatch") {
-    // From here on the command may have had effects. STARTED follows; nobody waits for this one.
-    dispatched_ = true;
-  } else {
-    emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
-  }
+  emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
   return base::success();
 }
 
-base::Status RunOp::take_log(const wire::Frame& frame) {
+// From here on the command may have had effects. STARTED follows.
+base::Status CommandOp::take_dispatched(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto message, wire::Dispatched::decode(frame.payload));
+  if (std::exchange(dispatched_, true)) {
+    return lost("pyro-vm started the command twice");
+  }
+  command_number_ = message.number;
+  dispatched(message.number);
+  return base::success();
+}
+
+base::Status CommandOp::take_log(const wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const auto line, wire::Log::decode(frame.payload));
   context().log.add(line.level, "vm {}: {}", vm_id_, line.message);
   return base::success();
 }
 
-base::Status RunOp::take_started() {
+base::Status CommandOp::take_started() {
   dispatched_ = true;
   if (std::exchange(started_, true)) {
     return lost("pyro-vm started the command twice");
@@ -201,11 +190,12 @@ base::Status RunOp::take_started() {
   Event event;
   event.kind = PYRO_EVENT_STARTED;
   event.vm_id = vm_id_;
+  event.command_number = command_number_;
   emit(std::move(event));
   return base::success();
 }
 
-base::Status RunOp::take_data(Channel channel, wire::Frame& frame) {
+base::Status CommandOp::take_data(Channel channel, wire::Frame& frame) {
   const auto size = static_cast<std::uint32_t>(frame.payload.size());
   if (channel == Channel::in || !output_credit_[index(channel)].receive(size)) {
     return lost("pyro-vm sent more output than it may");
@@ -221,7 +211,7 @@ base::Status RunOp::take_data(Channel channel, wire::Frame& frame) {
   return base::success();
 }
 
-void RunOp::consumed(const Event& event) {
+void CommandOp::consumed(const Event& event) {
   if ((event.kind != PYRO_EVENT_STDOUT && event.kind != PYRO_EVENT_STDERR) || has_ended()) {
     return;
   }
@@ -232,7 +222,7 @@ void RunOp::consumed(const Event& event) {
   }
 }
 
-base::Status RunOp::take_credit(wire::Frame& frame) {
+base::Status CommandOp::take_credit(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const auto credit, wire::Credit::decode(frame.payload));
   if (static_cast<Channel>(frame.channel_number()) != Channel::in || !stdin_credit_.grant(credit.bytes)) {
     return lost("pyro-vm granted more input than it may");
@@ -244,13 +234,13 @@ base::Status RunOp::take_credit(wire::Frame& frame) {
   return base::success();
 }
 
-base::Status RunOp::take_failed(wire::Frame& frame) {
+base::Status CommandOp::take_failed(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(auto failed, wire::Failed::decode(frame.payload));
   emit(Event::failure(base::make_error(failed.code, "vm {}: {}", vm_id_, failed.message), std::move(failed.console)));
   return base::success();
 }
 
-base::Status RunOp::take_exit(wire::Frame& frame) {
+base::Status CommandOp::take_exit(wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const auto exit, wire::Exit::decode(frame.payload));
   if (exit.failure == wire::ExecFailure::other) {
     // Not the command's doing: its user or directory does not exist, or the guest has no room for it.
@@ -275,8 +265,9 @@ base::Status RunOp::take_exit(wire::Frame& frame) {
   result.term_signal = exit.term_signal;
   result.timed_out = exit.timed_out ? 1 : 0;
   result.oom_killed = exit.oom_killed ? 1 : 0;
-  result.engine = static_cast<std::uint32_t>(engine_);
-  result.start_kind = PYRO_START_COLD;
+  Place where = place();
+  result.engine = static_cast<std::uint32_t>(where.engine);
+  result.start_kind = static_cast<std::uint32_t>(where.start_kind);
   result.stdout_total_bytes = output_total_[index(Channel::out)];
   result.stderr_total_bytes = output_total_[index(Channel::err)];
   result.duration_ms = exit.duration_ms;
@@ -284,6 +275,8 @@ base::Status RunOp::take_exit(wire::Frame& frame) {
   result.cpu_time_ms = exit.cpu_time_ms;
   result.memory_peak_bytes = exit.memory_peak_bytes;
   result.vm_id_text = vm_id_;
+  result.task_id_text = std::move(where.task_id);
+  result.command_number = command_number_;
   result.seal(false);
   context().log.add(PYRO_LOG_DEBUG, "vm {}: the command ended with {} after {} ms", vm_id_, exit.exit_code,
                     exit.duration_ms);
@@ -291,7 +284,7 @@ base::Status RunOp::take_exit(wire::Frame& frame) {
   return base::success();
 }
 
-base::Status RunOp::report_loss() {
+base::Status CommandOp::report_loss() {
   if (vm_->has_exited()) {
     return lost(fmt::format("its supervisor pyro-vm {}", vm_->describe_end()));
   }
@@ -301,21 +294,21 @@ base::Status RunOp::report_loss() {
   return base::success();
 }
 
-base::Status RunOp::check_deadline() {
+base::Status CommandOp::check_deadline() {
   if (deadline_ms_ != 0 && base::monotonic_ms() >= deadline_ms_) {
     return lost("its supervisor pyro-vm does not answer");
   }
   return base::success();
 }
 
-base::Status RunOp::flush() {
+base::Status CommandOp::flush() {
   if (!vm_ || vm_->is_over()) {
     return base::success();
   }
   return vm_->flush(queue_);
 }
 
-void RunOp::push_input(base::ByteView bytes, bool end) {
+void CommandOp::push_input(base::ByteView bytes, bool end) {
   do {
     const auto part = bytes.first(std::min(bytes.size(), wire::kMaxDataBytes));
     bytes = bytes.subspan(part.size());
@@ -325,7 +318,7 @@ void RunOp::push_input(base::ByteView bytes, bool end) {
 }
 
 // Sends as much of stdin_data as there is credit for.
-void RunOp::pump_stdin() {
+void CommandOp::pump_stdin() {
   if (request_.streams_stdin || stdin_closed_) {
     return;
   }
@@ -338,7 +331,7 @@ void RunOp::pump_stdin() {
   }
 }
 
-base::Status RunOp::check_input_open() const {
+base::Status CommandOp::check_input_open() const {
   if (!request_.streams_stdin) {
     return base::make_error(PYRO_ERROR_INVALID, "the command's input was given as stdin_data: use PYRO_STDIN_STREAM");
   }
@@ -351,7 +344,7 @@ base::Status RunOp::check_input_open() const {
   return base::success();
 }
 
-base::Result<std::size_t> RunOp::write_stdin(base::ByteView bytes) {
+base::Result<std::size_t> CommandOp::write_stdin(base::ByteView bytes) {
   PYRO_TRY(check_input_open());
   const auto now = bytes.first(std::min<std::size_t>(bytes.size(), stdin_credit_.available()));
   refused_input_ = now.size() < bytes.size();
@@ -362,7 +355,7 @@ base::Result<std::size_t> RunOp::write_stdin(base::ByteView bytes) {
   return now.size();
 }
 
-base::Status RunOp::close_stdin() {
+base::Status CommandOp::close_stdin() {
   PYRO_TRY(check_input_open());
   stdin_closed_ = true;
   refused_input_ = false;
@@ -370,7 +363,7 @@ base::Status RunOp::close_stdin() {
   return flush();
 }
 
-base::Status RunOp::signal(std::int32_t number) {
+base::Status CommandOp::signal(std::int32_t number) {
   if (number < 1 || number > 64) {
     return base::make_error(PYRO_ERROR_INVALID, "signal_number is {}: 1 to 64 are possible", number);
   }
@@ -385,7 +378,7 @@ base::Status RunOp::signal(std::int32_t number) {
   return flush();
 }
 
-base::Status RunOp::resize(std::uint32_t rows, std::uint32_t columns) {
+base::Status CommandOp::resize(std::uint32_t rows, std::uint32_t columns) {
   if (rows < 1 || rows > 65535 || columns < 1 || columns > 65535) {
     return base::make_error(PYRO_ERROR_INVALID, "the terminal size is {} x {}: 1 to 65535 each are possible", rows,
                             columns);

@@ -1,56 +1,69 @@
-// Running one command in one new VM, as an operation: environment, engine, scratch disk, supervisor,
-// command. Everything up to the supervisor's start is repeated from the top after pyro-image made what
-// was missing, so that there is one way through.
+// One command in a VM, as an operation: what it prints, reads and how it ends. How to get at the VM is up to who derives
+// from this: RunOp starts one, ExecOp attaches to one that runs.
 // Thread rule: as Op.
 #pragma once
 
-#include "client/engine.hpp"
-#include "client/environment_store.hpp"
-#include "client/image_child.hpp"
-#include "client/kvm_probe.hpp"
 #include "client/op.hpp"
 #include "client/run_request.hpp"
 #include "client/vm_link.hpp"
 
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
 namespace pyro::client {
 
-class RunOp final : public Op {
+/// How much longer than the deadlines that it enforces itself a supervisor may take before it counts
+/// as stuck. Generous: a machine that swaps is slow, not broken.
+inline constexpr std::int64_t kSupervisorGraceMs = 10'000;
+
+class CommandOp : public Op {
  public:
-  /// How much longer than the deadlines that it enforces itself a supervisor may take before it counts
-  /// as stuck. Generous: a machine that swaps is slow, not broken.
-  static constexpr std::int64_t kSupervisorGraceMs = 10'000;
-
-  RunOp(ContextPtr context, Poller poller, RunRequest request);
-
   base::Result<std::size_t> write_stdin(base::ByteView bytes) override;
   base::Status close_stdin() override;
   base::Status signal(std::int32_t number) override;
   base::Status resize(std::uint32_t rows, std::uint32_t columns) override;
+
+ protected:
+  CommandOp(ContextPtr context, Poller poller, CommandRequest request, std::string vm_id);
+
+  /// The connection to the VM, ready for commands, once there is one; nothing before: called again when the poller
+  /// wakes.
+  virtual base::Result<std::unique_ptr<VmLink>> connect() = 0;
+  /// Ends what connect() started, without waiting.
+  virtual void stop_connecting() noexcept {}
+  /// What the result says besides how the command ended; after connect().
+  struct Place {
+    pyro_engine engine = PYRO_ENGINE_AUTO;
+    pyro_start_kind start_kind = PYRO_START_COLD;
+    std::string task_id;
+  };
+  [[nodiscard]] virtual Place place() const = 0;
+  /// The command is on its way, as `number` of its task's journal.
+  virtual void dispatched(std::uint64_t /*number*/) {}
+
+  [[nodiscard]] const std::string& vm_id() const noexcept { return vm_id_; }
+  /// When the supervisor must have spoken; 0: no such time.
+  base::Status allow_until(std::int64_t deadline_ms);
 
  private:
   base::Status step() override;
   void consumed(const Event& event) override;
   void stop() noexcept override;
 
-  // Before there is a supervisor (run_op_prepare.cpp).
-  base::Status prepare();
-  base::Status ask_image(ImageRequest request, std::string_view why);
-  base::Status drive_image();
-  base::Status launch(EnvironmentFiles files, base::Fd scratch);
-
-  // With a supervisor.
   base::Status drive_vm();
   base::Status take(wire::Frame& frame);
   base::Status take_hello(wire::Frame& frame);
   base::Status take_progress(wire::Frame& frame);
   base::Status take_log(const wire::Frame& frame);
+  base::Status take_dispatched(const wire::Frame& frame);
   base::Status take_started();
   base::Status take_data(wire::Channel channel, wire::Frame& frame);
   base::Status take_credit(wire::Frame& frame);
   base::Status take_failed(wire::Frame& frame);
   base::Status take_exit(wire::Frame& frame);
   base::Status report_loss();
-  base::Status allow_until(std::int64_t deadline_ms);
   base::Status check_deadline();
   /// The supervisor is lost, or cannot be believed: safe to run again, or not?
   [[nodiscard]] base::Error lost(const std::string& what) const;
@@ -60,26 +73,18 @@ class RunOp final : public Op {
   void push_input(base::ByteView bytes, bool end);
   base::Status flush();
 
-  RunRequest request_;
+  CommandRequest request_;
   std::string vm_id_;
-  pyro_engine engine_ = PYRO_ENGINE_AUTO;
   std::int64_t called_ms_;
-  std::int64_t launched_ms_ = 0;
   std::uint64_t startup_ms_ = 0;
-  /// When the supervisor must have spoken; 0: no such time.
   std::int64_t deadline_ms_ = 0;
-
-  std::optional<ProbeRun> probe_;
-  std::optional<KvmProbe> kvm_;
-  std::unique_ptr<ImageChild> image_;
-  /// What pyro-image was asked for so far.
-  std::vector<std::string> asked_;
 
   std::unique_ptr<VmLink> vm_;
   std::vector<wire::Frame> frames_;
   bool greeted_ = false;
   bool dispatched_ = false;
   bool started_ = false;
+  std::uint64_t command_number_ = 0;
   /// Signals sent before the command was known to run.
   std::size_t early_signals_ = 0;
 

@@ -26,7 +26,7 @@ void OwnedResult::seal(bool with_output) noexcept {
     stderr_size = stderr_bytes.size();
   }
   vm_id = vm_id_text.c_str();
-  task_id = "";
+  task_id = task_id_text.c_str();
 }
 
 void OwnedEnvironments::seal() {

@@ -26,6 +26,7 @@ struct OwnedResult final : pyro_result {
   std::string stdout_bytes;
   std::string stderr_bytes;
   std::string vm_id_text;
+  std::string task_id_text;
 
   /// Points the C fields at what is owned here; `with_output`: at the collected output, too.
   void seal(bool with_output) noexcept;
@@ -66,6 +67,7 @@ struct Event {
   std::uint64_t done = 0;
   std::uint64_t total = 0;
   std::string vm_id;
+  std::uint64_t command_number = 0;
   std::unique_ptr<OwnedResult> result;
   std::unique_ptr<pyro_error> error;
   std::unique_ptr<OwnedEnvironments> environments;

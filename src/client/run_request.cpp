@@ -140,7 +140,7 @@ Status take_place(const pyro_run_options& options, wire::Exec& exec) {
   return base::success();
 }
 
-Status take_stdin(const pyro_run_options& options, RunRequest& request) {
+Status take_stdin(const pyro_run_options& options, CommandRequest& request) {
   if (options.stdin_mode > PYRO_STDIN_STREAM) {
     return invalid("stdin_mode is {}: 0 (data) and 1 (stream) are possible", options.stdin_mode);
   }
@@ -164,25 +164,26 @@ Result<RunRequest> make_run_request(const pyro_run_options& options, const std::
   if (options.environment == nullptr) {
     return invalid("there is no environment: name one, such as \"debian:12\"");
   }
-  request.environment = options.environment;
-  PYRO_TRY(state::check_environment_name(request.environment));
-  PYRO_TRY(take_command(options, request.exec));
-  PYRO_TRY(take_env(options, request.exec));
-  PYRO_TRY(check_argument_bytes(request.exec));
-  PYRO_TRY(take_place(options, request.exec));
-  PYRO_TRY(take_stdin(options, request));
-  PYRO_TRY_ASSIGN(request.engine, wanted_engine(options.engine, engine_variable));
-  PYRO_TRY_ASSIGN(request.vcpu_count, ranged("vcpu_count", options.vcpu_count, 1, 1, kMaxVcpus));
-  PYRO_TRY_ASSIGN(request.mem_mib, ranged("mem_mib", options.mem_mib, 1024, kMinMemMib, kMaxMemMib));
-  PYRO_TRY_ASSIGN(request.disk_mib,
+  request.vm.environment = options.environment;
+  PYRO_TRY(state::check_environment_name(request.vm.environment));
+  PYRO_TRY(take_command(options, request.command.exec));
+  PYRO_TRY(take_env(options, request.command.exec));
+  PYRO_TRY(check_argument_bytes(request.command.exec));
+  PYRO_TRY(take_place(options, request.command.exec));
+  PYRO_TRY(take_stdin(options, request.command));
+  PYRO_TRY_ASSIGN(request.vm.engine, wanted_engine(options.engine, engine_variable));
+  PYRO_TRY_ASSIGN(request.vm.vcpu_count, ranged("vcpu_count", options.vcpu_count, 1, 1, kMaxVcpus));
+  PYRO_TRY_ASSIGN(request.vm.mem_mib, ranged("mem_mib", options.mem_mib, 1024, kMinMemMib, kMaxMemMib));
+  PYRO_TRY_ASSIGN(request.vm.disk_mib,
                   ranged("disk_mib", options.disk_mib, 2048, state::kMinScratchMib, state::kMaxScratchMib));
-  PYRO_TRY_ASSIGN(request.exec.timeout_ms,
+  PYRO_TRY_ASSIGN(request.command.exec.timeout_ms,
                   duration_ms("timeout_seconds", options.timeout_seconds, kDefaultTimeoutSeconds, kYearSeconds, true));
-  PYRO_TRY_ASSIGN(request.boot_timeout_ms, duration_ms("boot_timeout_seconds", options.boot_timeout_seconds,
-                                                       kDefaultBootTimeoutSeconds, kDaySeconds, false));
-  PYRO_TRY_ASSIGN(request.max_lifetime_ms,
+  PYRO_TRY_ASSIGN(request.vm.boot_timeout_ms, duration_ms("boot_timeout_seconds", options.boot_timeout_seconds,
+                                                          kDefaultBootTimeoutSeconds, kDaySeconds, false));
+  PYRO_TRY_ASSIGN(request.vm.max_lifetime_ms,
                   duration_ms("max_lifetime_seconds", options.max_lifetime_seconds, 0, kYearSeconds, true));
-  request.output_limit_bytes = options.output_limit_bytes == 0 ? kDefaultOutputLimitBytes : options.output_limit_bytes;
+  request.command.output_limit_bytes =
+      options.output_limit_bytes == 0 ? kDefaultOutputLimitBytes : options.output_limit_bytes;
   PYRO_TRY_ASSIGN(const bool network, flag("network", options.network));
   if (network) {
     return base::make_error(PYRO_ERROR_UNSUPPORTED,

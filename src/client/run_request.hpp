@@ -8,20 +8,32 @@
 
 namespace pyro::client {
 
-struct RunRequest {
+/// What a VM is to be.
+struct VmSpec {
   /// After PYRO_ENGINE was taken into account.
   pyro_engine engine = PYRO_ENGINE_AUTO;
   std::string environment;
-  wire::Exec exec;
-  bool streams_stdin = false;
-  std::string stdin_data;
   std::uint32_t vcpu_count = 1;
   std::uint32_t mem_mib = 1024;
   std::uint32_t disk_mib = 2048;
   std::uint64_t boot_timeout_ms = 60'000;
-  /// 0: none.
+  /// 0: none. The same below.
   std::uint64_t max_lifetime_ms = 0;
+  /// Only of a VM that outlives its client.
+  std::uint64_t ttl_ms = 0;
+};
+
+/// What is to be run in one.
+struct CommandRequest {
+  wire::Exec exec;
+  bool streams_stdin = false;
+  std::string stdin_data;
   std::uint64_t output_limit_bytes = 1024 * 1024;
+};
+
+struct RunRequest {
+  VmSpec vm;
+  CommandRequest command;
 };
 
 /// `engine_variable` is PYRO_ENGINE. Errors: INVALID, UNSUPPORTED, LIMIT; the message says the allowed range.

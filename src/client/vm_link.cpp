@@ -18,25 +18,44 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 
 }  // namespace
 
-base::Result<std::unique_ptr<VmLink>> VmLink::start(const std::string& program, const Poller& poller) {
+base::Result<std::unique_ptr<VmLink>> VmLink::start(const std::string& program, const Poller& poller, Bond bond) {
   PYRO_TRY_ASSIGN(base::FdPair sockets, base::make_socket_pair());
   jail::SpawnOptions options;
   options.program = program;
   options.argv = {"pyro-vm"};
+  if (bond == Bond::none) {
+    options.argv.emplace_back("--detach");
+  }
   options.stdio = {sockets.second.get(), -1, -1};
   PYRO_TRY_ASSIGN(auto process, jail::spawn_process(options));
-  std::unique_ptr<VmLink> link(new VmLink(std::move(process), std::move(sockets.first)));
-  PYRO_TRY_ASSIGN(link->socket_watch_, poller.watch(link->socket_.get(), EPOLLIN));
-  // The end of file alone would not do: a child that the host forked meanwhile may hold pyro-vm's end of the socket.
-  if (link->process_.pidfd() >= 0) {
-    PYRO_TRY_ASSIGN(link->process_watch_, poller.watch(link->process_.pidfd(), EPOLLIN));
+  if (bond == Bond::none) {
+    PYRO_TRY_ASSIGN(auto detached, attach(std::move(sockets.first), poller));
+    detached->starter_.emplace(std::move(process));
+    return detached;
   }
-  link->buffer_.resize(kReadBytes);
+  std::unique_ptr<VmLink> link(new VmLink(std::move(process), std::move(sockets.first)));
+  PYRO_TRY(link->watch(poller));
   return link;
 }
 
+base::Result<std::unique_ptr<VmLink>> VmLink::attach(base::Fd socket, const Poller& poller) {
+  std::unique_ptr<VmLink> link(new VmLink(std::nullopt, std::move(socket)));
+  PYRO_TRY(link->watch(poller));
+  return link;
+}
+
+base::Status VmLink::watch(const Poller& poller) {
+  PYRO_TRY_ASSIGN(socket_watch_, poller.watch(socket_.get(), EPOLLIN));
+  // The end of file alone would not do: a child that the host forked meanwhile may hold pyro-vm's end of the socket.
+  if (process_.has_value() && process_->pidfd() >= 0) {
+    PYRO_TRY_ASSIGN(process_watch_, poller.watch(process_->pidfd(), EPOLLIN));
+  }
+  buffer_.resize(kReadBytes);
+  return base::success();
+}
+
 VmLink::~VmLink() {
-  if (process_.is_ours()) {
+  if (owner_ == ::getpid()) {
     shut_down();
   }
 }
@@ -82,7 +101,7 @@ base::Status VmLink::receive(std::vector<wire::Frame>& frames) {
   ssize_t got = read_some();
   bool ended = false;
   if (got < 0 && errno == EAGAIN) {
-    if (!process_.wait(0)) {
+    if (!process_.has_value() || !process_->wait(0)) {
       return base::success();
     }
     // What it wrote before its end is here by now, if it was not before.
@@ -116,7 +135,7 @@ ssize_t VmLink::read_some() noexcept {
 }
 
 bool VmLink::has_exited() noexcept {
-  if (!process_.wait(0)) {
+  if (!process_.has_value() || !process_->wait(0)) {
     return false;
   }
   process_watch_ = Watch();  // The end of a process would wake for ever.

@@ -1,5 +1,5 @@
-// The control connection to one pyro-vm: its process, its socket, and what waits to be written. Knows
-// frames, not what they mean (run_op.cpp does).
+// The control connection to one pyro-vm: its socket, what waits to be written, and its process if that is ours. Knows
+// frames, not what they mean.
 // Thread rule: belongs to one thread at a time.
 #pragma once
 
@@ -13,12 +13,24 @@
 #include <string>
 #include <vector>
 
+#include <unistd.h>
+
 namespace pyro::client {
 
 class VmLink {
  public:
+  /// What the process is to us.
+  enum class Bond {
+    /// A child: its end is known, and waited for.
+    child,
+    /// A process that goes on without us: all that is known of its end is that the connection closes.
+    none,
+  };
+
   /// Starts `program` (pyro-vm) with nothing but one end of a socket. Errors: LIMIT, INTERNAL.
-  static base::Result<std::unique_ptr<VmLink>> start(const std::string& program, const Poller& poller);
+  static base::Result<std::unique_ptr<VmLink>> start(const std::string& program, const Poller& poller, Bond bond);
+  /// To one that runs already.
+  static base::Result<std::unique_ptr<VmLink>> attach(base::Fd socket, const Poller& poller);
   VmLink(const VmLink&) = delete;
   VmLink& operator=(const VmLink&) = delete;
   ~VmLink();
@@ -33,19 +45,24 @@ class VmLink {
 
   /// The supervisor has closed the connection or has ended, and everything it sent was received.
   [[nodiscard]] bool is_over() const noexcept { return over_; }
-  /// After is_over(): whether the process has ended. Its end wakes the poller.
+  /// After is_over(): whether the process has ended, if it is ours. Its end wakes the poller.
   bool has_exited() noexcept;
   /// How the process ended, in words; after has_exited().
-  std::string describe_end() { return process_.describe_end(); }
-  /// Tells the supervisor to end the VM, without waiting; the destructor waits.
+  std::string describe_end() { return process_.has_value() ? process_->describe_end() : "closed the connection"; }
+  /// Hangs up, without waiting; a VM that is bound to us ends, and the destructor waits for it.
   void shut_down() noexcept;
 
  private:
-  VmLink(jail::Process process, base::Fd socket) noexcept : process_(std::move(process)), socket_(std::move(socket)) {}
+  VmLink(std::optional<jail::Process> process, base::Fd socket) noexcept
+      : owner_(::getpid()), process_(std::move(process)), socket_(std::move(socket)) {}
+  base::Status watch(const Poller& poller);
   /// As recv(2), without waiting.
   ssize_t read_some() noexcept;
 
-  jail::Process process_;
+  pid_t owner_;
+  std::optional<jail::Process> process_;
+  /// Bond none: it forks at once and ends, so that what goes on is nobody's child.
+  std::optional<jail::Process> starter_;
   base::Fd socket_;
   Watch socket_watch_;
   Watch process_watch_;

@@ -38,17 +38,17 @@ TEST_SUITE_BEGIN("client");
 TEST_CASE("run options: nothing set but the required → the defaults of the contract") {
   const auto request = make_run_request(valid(), "");
   REQUIRE(request.ok());
-  CHECK(request->exec.argv == std::vector<std::string>{"/bin/sh", "-c", "true"});
-  CHECK(request->exec.cwd == "/workspace");
-  CHECK(request->exec.user == "root");
-  CHECK(request->exec.timeout_ms == 30'000);
-  CHECK(request->boot_timeout_ms == 60'000);
-  CHECK(request->max_lifetime_ms == 0);
-  CHECK(request->vcpu_count == 1);
-  CHECK(request->mem_mib == 1024);
-  CHECK(request->disk_mib == 2048);
-  CHECK(request->output_limit_bytes == 1024 * 1024);
-  CHECK(request->engine == PYRO_ENGINE_AUTO);
+  CHECK(request->command.exec.argv == std::vector<std::string>{"/bin/sh", "-c", "true"});
+  CHECK(request->command.exec.cwd == "/workspace");
+  CHECK(request->command.exec.user == "root");
+  CHECK(request->command.exec.timeout_ms == 30'000);
+  CHECK(request->vm.boot_timeout_ms == 60'000);
+  CHECK(request->vm.max_lifetime_ms == 0);
+  CHECK(request->vm.vcpu_count == 1);
+  CHECK(request->vm.mem_mib == 1024);
+  CHECK(request->vm.disk_mib == 2048);
+  CHECK(request->command.output_limit_bytes == 1024 * 1024);
+  CHECK(request->vm.engine == PYRO_ENGINE_AUTO);
 }
 
 TEST_CASE("run options: limits out of range → INVALID, and the message says the range") {
@@ -97,9 +97,9 @@ TEST_CASE("run options: limits out of range → INVALID, and the message says th
 TEST_CASE("run options: fractions and no timeout → milliseconds, rounded up, and none") {
   auto options = valid();
   options.timeout_seconds = 0.0015;
-  CHECK(make_run_request(options, "")->exec.timeout_ms == 2);
+  CHECK(make_run_request(options, "")->command.exec.timeout_ms == 2);
   options.timeout_seconds = PYRO_NO_TIMEOUT;
-  CHECK(make_run_request(options, "")->exec.timeout_ms == 0);
+  CHECK(make_run_request(options, "")->command.exec.timeout_ms == 0);
 }
 
 TEST_CASE("run options: commands that make no sense → INVALID") {
@@ -184,7 +184,7 @@ TEST_CASE("run options: the longest command that is accepted → its frame passe
   const auto request = make_run_request(options, "");
   REQUIRE(request.ok());
   pyro::wire::FrameParser parser;
-  parser.feed(pyro::wire::message_frame(pyro::wire::FrameType::exec, 1, request->exec));
+  parser.feed(pyro::wire::message_frame(pyro::wire::FrameType::exec, 1, request->command.exec));
   const auto frame = parser.next();
   REQUIRE(frame.ok());
   REQUIRE(frame->has_value());

@@ -7,7 +7,7 @@ import struct
 import sys
 
 HELLO, READY, FAILED, PROGRESS, CONFIGURE = 1, 3, 4, 17, 16
-EXEC, STARTED, DATA, CREDIT, SIGNAL, RESIZE, EXIT = 32, 33, 34, 35, 36, 37, 39
+EXEC, STARTED, DATA, CREDIT, SIGNAL, RESIZE, EXIT, DISPATCHED = 32, 33, 34, 35, 36, 37, 39, 40
 IN, OUT, ERR, END = 0, 1, 2, 0x80
 WINDOW = 256 * 1024
 CHUNK = 32 * 1024 - 12
@@ -95,7 +95,7 @@ data, fds, _, _ = socket.recv_fds(link, 65536, 16)
 received.extend(data)
 kind, _, _, configure = frame()
 assert kind == CONFIGURE
-at = 2 + 1 + 12 + 16
+at = 2 + 1 + 12 + 24
 vm_id_size, = struct.unpack_from("<I", configure, at)
 vm_id = configure[at + 4:at + 4 + vm_id_size]
 at += 4 + vm_id_size
@@ -122,7 +122,7 @@ if what == "garbage":
     link.recv(1)
 send(PROGRESS, text("boot") + text("starting the guest"))
 send(READY, struct.pack("<Q", 5))
-send(PROGRESS, text("dispatch") + text(""))
+send(DISPATCHED, struct.pack("<Q", 0), 1)
 if what == "die-after":
     sys.exit(4)
 if what == "die-held":
