@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <unistd.h>
+
 #include <boost/asio/post.hpp>
 
 namespace pyro::supervisor {
@@ -132,6 +134,10 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
     case FrameType::stop:
       stop("a client stopped it");
       return base::success();
+    case FrameType::discard:
+      record_end(PYRO_OK, "a client discarded it");
+      end();
+      return base::success();
     case FrameType::set_ttl: {
       PYRO_TRY_ASSIGN(const wire::SetTtl message, wire::SetTtl::decode(frame.payload));
       ttl_ms_ = message.ttl_ms;
@@ -159,6 +165,7 @@ void Supervisor::send_status(ClientId client) {
   status.uptime_ms = static_cast<std::uint64_t>(base::monotonic_ms() - configured_ms_);
   status.running_commands = static_cast<std::uint32_t>(commands_.size());
   status.ttl_ms = ttl_ms_;
+  status.pid = static_cast<std::uint32_t>(::getpid());
   if (max_lifetime_ms_ != 0) {
     status.lifetime_left_ms = max_lifetime_ms_ - std::min(max_lifetime_ms_, status.uptime_ms);
   }

@@ -25,6 +25,7 @@ bool known(FrameType type) noexcept {
     case FrameType::stop:
     case FrameType::stopped:
     case FrameType::set_ttl:
+    case FrameType::discard:
     case FrameType::exec:
     case FrameType::started:
     case FrameType::data:

@@ -53,6 +53,7 @@ enum class FrameType : std::uint8_t {
   stop = 22,     // client → supervisor: end the VM cleanly
   stopped = 23,  // supervisor → client: it has ended, as a client asked for; the last frame
   set_ttl = 24,  // client → supervisor: how long the VM goes on without work
+  discard = 25,  // client → supervisor: end the VM at once, whatever is lost
   // One command (its stream).
   exec = 32,
   started = 33,

@@ -419,6 +419,7 @@ Bytes Status::encode() const {
   out.u64(ttl_ms);
   out.u64(lifetime_left_ms);
   out.u64(cpu_time_ms);
+  out.u32(pid);
   return std::move(out).take();
 }
 
@@ -431,6 +432,7 @@ Result<Status> Status::decode(ByteView payload) {
   status.ttl_ms = in.u64();
   status.lifetime_left_ms = in.u64();
   status.cpu_time_ms = in.u64();
+  status.pid = in.u32();
   if (!in.finished() || status.state.size() > kMaxNameBytes) {
     return malformed("status");
   }

@@ -240,6 +240,8 @@ struct Status {
   std::uint64_t lifetime_left_ms = 0;
   /// CPU time that the guest has used; 0 if that cannot be told.
   std::uint64_t cpu_time_ms = 0;
+  /// Of the supervisor.
+  std::uint32_t pid = 0;
 
   [[nodiscard]] base::Bytes encode() const;
   static base::Result<Status> decode(base::ByteView payload);
@@ -251,7 +253,8 @@ base::Bytes message_frame(FrameType type, std::uint32_t stream, const Message& m
   return encode_frame(type, stream, flags, message.encode());
 }
 
-/// A frame without payload (ping, pong, kill, power_off, started, status_request, stop, stopped).
+/// A frame without payload (ping, pong, kill, power_off, started, status_request, stop, stopped,
+/// discard).
 inline base::Bytes bare_frame(FrameType type, std::uint32_t stream = 0) {
   return encode_frame(type, stream, 0, {});
 }
