@@ -229,7 +229,7 @@ typedef enum pyro_event_kind {
   PYRO_EVENT_EXIT = 5,
   /** Last event of an operation that failed: error. */
   PYRO_EVENT_ERROR = 6,
-  /** Last event of an operation that runs no command: environments or doctor, by what was started. */
+  /** Last event of an operation that runs no command: environments, doctor, vms or commands, by what was started. */
   PYRO_EVENT_DONE = 7,
 
   PYRO_EVENT_KIND_FORCE_32BIT = 0x7fffffff
@@ -374,6 +374,131 @@ typedef struct pyro_doctor_report {
 /** Ends a report that pyro_doctor() gave, and sets *report to NULL. Since 0.1. */
 PYRO_API void pyro_doctor_report_destroy(pyro_doctor_report **report) PYRO_NOEXCEPT;
 
+/** What a VM that outlives its client is doing. */
+typedef enum pyro_vm_state {
+  /** Never started. */
+  PYRO_VM_CREATED = 0,
+  /** It boots, or another process works on it. */
+  PYRO_VM_STARTING = 1,
+  /** It takes commands. */
+  PYRO_VM_RUNNING = 2,
+  /** Not built yet. */
+  PYRO_VM_PAUSED = 3,
+  /** It was stopped, or expired; reason says which. Its disk and journal are kept. */
+  PYRO_VM_STOPPED = 4,
+  /** It was lost; reason says how. Its disk and journal are kept. */
+  PYRO_VM_FAILED = 5,
+
+  PYRO_VM_STATE_FORCE_32BIT = 0x7fffffff
+} pyro_vm_state;
+
+/** A task, or a VM of the explicit life cycle. Strings are borrowed from what holds it. */
+typedef struct pyro_vm_info {
+  uint32_t struct_size;
+  /** pyro_vm_state. */
+  uint32_t state;
+  /** 12 letters and digits. */
+  const char *id;
+  const char *environment;
+  /** Why it is stopped or failed; else "". */
+  const char *reason;
+  /** "NAME=VALUE" strings: label_count of them. */
+  const char *const *labels;
+  size_t label_count;
+  /** pyro_engine that ran it last; AUTO if none has. */
+  uint32_t engine;
+  uint32_t vcpu_count;
+  uint32_t mem_mib;
+  uint32_t disk_mib;
+  /** Commands that run now. Only from a status call: the same for uptime_ms, cpu_time_ms and expires_at of a running one. */
+  uint32_t running_commands;
+  uint32_t reserved;
+  /** Commands that were run in it so far. */
+  uint64_t command_count;
+  /** Seconds since 1970-01-01 UTC; started_at is 0 if it never was. */
+  int64_t created_at;
+  int64_t started_at;
+  /** When it is stopped (running) or deleted (not running) if nobody uses it until then; 0: never, or not known. */
+  int64_t expires_at;
+  uint64_t uptime_ms;
+  /** CPU time of the guest; 0 if not known. */
+  uint64_t cpu_time_ms;
+  /** What its files take on the host's disk. */
+  uint64_t disk_used_bytes;
+} pyro_vm_info;
+
+/** What calls about tasks and VMs give. */
+typedef struct pyro_vm_list {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /** Each by its own pointer: its struct_size may be that of a newer library. */
+  const pyro_vm_info *const *items;
+  size_t count;
+  /** The same as one JSON object. */
+  const char *json;
+} pyro_vm_list;
+
+/** Ends a list that a blocking call gave, and sets *list to NULL. Since 0.1. */
+PYRO_API void pyro_vm_list_destroy(pyro_vm_list **list) PYRO_NOEXCEPT;
+
+/** One command in the journal of a task. Pointers are borrowed from what holds it. */
+typedef struct pyro_command {
+  uint32_t struct_size;
+  /** 1: it runs, or its VM was killed before it could say how it ended. */
+  int32_t running;
+  /** Counts from 1 in each task. */
+  uint64_t number;
+  /** What was run: argc strings; long ones are cut, and argv_truncated is 1. */
+  const char *const *argv;
+  size_t argc;
+  int32_t argv_truncated;
+  int32_t pty;
+  const char *cwd;
+  const char *user;
+  /** Names of the variables that were set: env_count strings. Values are not recorded. */
+  const char *const *env_names;
+  size_t env_count;
+  /** Nanoseconds since 1970-01-01 UTC. */
+  int64_t started_at_ns;
+  /** The next four as in pyro_result, once it has ended. */
+  int32_t exit_code;
+  int32_t term_signal;
+  int32_t timed_out;
+  int32_t oom_killed;
+  /** pyro_status: OK, or why it was not started or its outcome is not known; message says it in words. */
+  uint32_t status;
+  uint32_t reserved;
+  const char *message;
+  uint64_t duration_ms;
+  uint64_t cpu_time_ms;
+  uint64_t memory_peak_bytes;
+  /** How much it printed in all, as far as known. */
+  uint64_t stdout_total_bytes;
+  uint64_t stderr_total_bytes;
+  /** What the journal kept of it, the last part: NULL unless the call asked for it. A NUL is behind the bytes. */
+  const char *stdout_data;
+  size_t stdout_size;
+  const char *stderr_data;
+  size_t stderr_size;
+  /** 1: more was printed than is given here. */
+  int32_t stdout_truncated;
+  int32_t stderr_truncated;
+} pyro_command;
+
+/** What pyro_task_logs() gives. */
+typedef struct pyro_command_list {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /** By number; each by its own pointer: its struct_size may be that of a newer library. */
+  const pyro_command *const *items;
+  size_t count;
+  /** The same as one JSON object. */
+  const char *json;
+} pyro_command_list;
+
+/** Ends a list that a blocking call gave, and sets *list to NULL. Since 0.1. */
+PYRO_API void pyro_command_list_destroy(pyro_command_list **list) PYRO_NOEXCEPT;
+
 /** One step of an operation. Which fields count depends on kind; the others are 0 or NULL. All pointers are borrowed until the next pyro_op_next() or pyro_op_destroy(). */
 typedef struct pyro_event {
   uint32_t struct_size;
@@ -393,9 +518,13 @@ typedef struct pyro_event {
   const pyro_error *error;
   const pyro_environment_list *environments;
   const pyro_doctor_report *doctor;
+  const pyro_vm_list *vms;
+  const pyro_command_list *commands;
+  /** STARTED: number of the command in its task, 0 in a one-shot VM. STDOUT, STDERR of pyro_task_logs_start(): the command that printed it. */
+  uint64_t command_number;
 } pyro_event;
 
-#define PYRO_EVENT_INIT {(uint32_t)sizeof(pyro_event), 0, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL}
+#define PYRO_EVENT_INIT {(uint32_t)sizeof(pyro_event), 0, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0}
 
 /** A descriptor that is readable while pyro_op_next() may have something to do. It is constant, level-triggered, may wake for nothing, and belongs to the operation: poll it, do not read or close it. -1 for NULL or in a forked child. Since 0.1. */
 PYRO_API int pyro_op_fd(const pyro_op *op) PYRO_NOEXCEPT;
@@ -517,6 +646,163 @@ PYRO_API pyro_status pyro_run_in_vm_start(pyro_context *context, const pyro_run_
  * Errors: all but EXISTS and STATE. Since 0.1.
  */
 PYRO_API pyro_status pyro_run_in_vm(pyro_context *context, const pyro_run_options *options, pyro_result **result, pyro_error **error) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- tasks ------------------------ */
+
+/*
+ * A task is a VM that stays: it runs on when the process that created it has gone, and any process of the
+ * same user and home folder finds it by its id. Its /workspace, and whatever else its commands wrote, is on a
+ * disk of its own that outlives the VM; its journal tells what was run, what that printed and how it ended.
+ * docs/tasks.md says what survives what.
+ *
+ * Errors of all calls: INVALID (also: no id), FORKED, NOT_FOUND, STATE (the message says the state and what to
+ * do), LIMIT, TIMEOUT (its supervisor does not answer), INTERNAL; of those that start a VM also
+ * UNSUPPORTED, ENVIRONMENT, BOOT, NOT_STARTED. Each blocking call gives something owned. Each start call gives
+ * an operation whose last event is DONE, or ERROR; of pyro_task_exec_start() it is EXIT, or ERROR. Ending an
+ * operation early never ends a task, unless it is the one that is being created.
+ */
+
+/** What a task is to be. All pointers are borrowed for the call only. */
+typedef struct pyro_task_options {
+  uint32_t struct_size;
+  /** As in pyro_run_options, with the same ranges and defaults; the next four as well. */
+  uint32_t engine;
+  const char *environment;
+  uint32_t vcpu_count;
+  uint32_t mem_mib;
+  /** The disk of the task: everything that commands write, and all that they may. */
+  uint32_t disk_mib;
+  uint32_t network;
+  /** "NAME=VALUE" strings to find it by: label_count of them, at most 64. */
+  const char *const *labels;
+  size_t label_count;
+  /** How long the VM may take to start: 0.001 to 86400. Default: 60. */
+  double boot_timeout_seconds;
+  /** How long it goes on with no client connected and no command running: 0.001 to 31536000, or PYRO_NO_TIMEOUT. Default: 600. Then it is stopped. */
+  double ttl_seconds;
+  /** How long its VM may run from a start on: 0.001 to 31536000. Default: no limit. Then it is stopped. */
+  double max_lifetime_seconds;
+  /** How long it is kept once it is stopped or has failed: 0.001 to 31536000, or PYRO_NO_TIMEOUT. Default: 7 days. Then it is deleted. */
+  double retention_seconds;
+} pyro_task_options;
+
+#define PYRO_TASK_OPTIONS_INIT {(uint32_t)sizeof(pyro_task_options), 0, NULL, 0, 0, 0, 0, NULL, 0, 0.0, 0.0, 0.0, 0.0}
+
+/** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_task_options_init(pyro_task_options *options, size_t size) PYRO_NOEXCEPT;
+
+/** Which task a call is about; which fields count is said at each. */
+typedef struct pyro_task_query {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /** Its id; all but list. */
+  const char *task_id;
+  /** list: only those that have all of these "NAME=VALUE" labels: label_count strings. */
+  const char *const *labels;
+  size_t label_count;
+  /** list: only those in one of these states: the sum of 1 << pyro_vm_state. Default: all. */
+  uint32_t state_mask;
+  uint32_t reserved2;
+  /** set_ttl: as in pyro_task_options. */
+  double ttl_seconds;
+} pyro_task_query;
+
+#define PYRO_TASK_QUERY_INIT {(uint32_t)sizeof(pyro_task_query), 0, NULL, NULL, 0, 0, 0, 0.0}
+
+/** Zeroes `size` bytes at `query` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_task_query_init(pyro_task_query *query, size_t size) PYRO_NOEXCEPT;
+
+/** What to run in a task. All pointers are borrowed for the call only. */
+typedef struct pyro_exec_options {
+  uint32_t struct_size;
+  /** 1: do not wait for the command: the last event is DONE with `commands`, which has its number. */
+  uint32_t detach;
+  const char *task_id;
+  /** The rest as in pyro_run_options. */
+  const char *command;
+  const char *const *argv;
+  size_t argc;
+  const char *const *env;
+  size_t env_count;
+  const char *cwd;
+  const char *user;
+  const void *stdin_data;
+  size_t stdin_size;
+  uint32_t stdin_mode;
+  uint32_t pty;
+  uint32_t pty_rows;
+  uint32_t pty_columns;
+  double timeout_seconds;
+  uint64_t output_limit_bytes;
+} pyro_exec_options;
+
+#define PYRO_EXEC_OPTIONS_INIT \
+  {(uint32_t)sizeof(pyro_exec_options), 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0.0, 0}
+
+/** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_exec_options_init(pyro_exec_options *options, size_t size) PYRO_NOEXCEPT;
+
+/** What to tell of a task's journal. */
+typedef struct pyro_logs_options {
+  uint32_t struct_size;
+  /** 1, with pyro_task_logs_start(): output that is still to come follows, until the commands asked for have ended or the task does not run. */
+  uint32_t follow;
+  const char *task_id;
+  /** Only this command. Default: the newest ones. */
+  uint64_t command_number;
+  /** How many of the newest commands. Default: 1000. UINT64_MAX: all. */
+  uint64_t command_limit;
+  /** How much of each stream of each command, the last part. Default: 1 MiB. UINT64_MAX: all that is kept. */
+  uint64_t output_limit_bytes;
+} pyro_logs_options;
+
+#define PYRO_LOGS_OPTIONS_INIT {(uint32_t)sizeof(pyro_logs_options), 0, NULL, 0, 0, 0}
+
+/** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_logs_options_init(pyro_logs_options *options, size_t size) PYRO_NOEXCEPT;
+
+/** Makes a task and starts its VM; it runs when this returns, and has an id. An environment that is not there yet is built first. */
+PYRO_API pyro_status pyro_task_create(pyro_context *context, const pyro_task_options *options, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_create_start(pyro_context *context, const pyro_task_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/**
+ * Runs a command in a running task. Several may run at once. When the client goes, or ends the operation, the
+ * command goes on with its input closed. *result is owned: pyro_result_destroy(). Also NOT_STARTED and OUTCOME_UNKNOWN.
+ */
+PYRO_API pyro_status pyro_task_exec(pyro_context *context, const pyro_exec_options *options, pyro_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_exec_start(pyro_context *context, const pyro_exec_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** What it does now, with all that is known of it. */
+PYRO_API pyro_status pyro_task_status(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_status_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** All tasks, newest first; `query` may be NULL. Asks no supervisor. */
+PYRO_API pyro_status pyro_task_list(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_list_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Its commands, with what they printed. The journal can be read while they run and after the VM is gone. As an operation, with follow: STDOUT and STDERR events in the order of printing, then DONE. *list is owned: pyro_command_list_destroy(). */
+PYRO_API pyro_status pyro_task_logs(pyro_context *context, const pyro_logs_options *options, pyro_command_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_logs_start(pyro_context *context, const pyro_logs_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Powers its VM off: commands that run are ended, its memory is freed, its disk and journal stay. One that does not run stays as it is. */
+PYRO_API pyro_status pyro_task_stop(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_stop_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Starts a VM for it again, on its disk. One that runs stays as it is. */
+PYRO_API pyro_status pyro_task_start(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_start_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Changes how long it goes on unused, for now and for later starts; the time begins anew. */
+PYRO_API pyro_status pyro_task_set_ttl(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_set_ttl_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Kills its VM and removes its disk and journal. One that is not there is no error: the list is empty. */
+PYRO_API pyro_status pyro_task_delete(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_delete_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Deletes what has outlived its retention, and left-overs of creations and deletions that were cut off; the list has the deleted ones. Every call that creates a task does it as well. */
+PYRO_API pyro_status pyro_reap_expired(pyro_context *context, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_reap_expired_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
 /* ---------------------------------------------------------------- environments ----------------- */
 

@@ -19,4 +19,7 @@ enum class Lines {
 /// too much is cut off behind a whole character.
 std::string printable(std::string_view text, std::size_t max_bytes, Lines lines = Lines::one);
 
+/// `text` as valid UTF-8: each byte that belongs to no character becomes U+FFFD. Nothing else changes.
+std::string to_utf8(std::string_view text);
+
 }  // namespace pyro::base

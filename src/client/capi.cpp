@@ -23,7 +23,7 @@ constexpr std::array<std::pair<std::string_view, bool>, 7> kFeatures{{{"engine.s
                                                                       {"env.build", true},
                                                                       {"env.pull", false},
                                                                       {"network", false},
-                                                                      {"tasks", false}}};
+                                                                      {"tasks", true}}};
 
 // For pyro_X_init(): zero, with the size in front.
 void init_struct(void* options, std::size_t size) noexcept {
@@ -162,6 +162,18 @@ void pyro_open_options_init(pyro_open_options* options, size_t size) noexcept {
 void pyro_run_options_init(pyro_run_options* options, size_t size) noexcept {
   init_struct(options, size);
 }
+void pyro_task_options_init(pyro_task_options* options, size_t size) noexcept {
+  init_struct(options, size);
+}
+void pyro_task_query_init(pyro_task_query* query, size_t size) noexcept {
+  init_struct(query, size);
+}
+void pyro_exec_options_init(pyro_exec_options* options, size_t size) noexcept {
+  init_struct(options, size);
+}
+void pyro_logs_options_init(pyro_logs_options* options, size_t size) noexcept {
+  init_struct(options, size);
+}
 void pyro_env_options_init(pyro_env_options* options, size_t size) noexcept {
   init_struct(options, size);
 }
@@ -180,6 +192,14 @@ pyro_status pyro_log_next(pyro_context* context, pyro_log_record* record) noexce
 
 void pyro_result_destroy(pyro_result** result) noexcept {
   destroy_owned<OwnedResult>(result);
+}
+
+void pyro_vm_list_destroy(pyro_vm_list** list) noexcept {
+  destroy_owned<OwnedVms>(list);
+}
+
+void pyro_command_list_destroy(pyro_command_list** list) noexcept {
+  destroy_owned<OwnedCommands>(list);
 }
 
 void pyro_environment_list_destroy(pyro_environment_list** list) noexcept {

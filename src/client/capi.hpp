@@ -132,4 +132,39 @@ Event& run_to_end(Op& op, OnEvent&& on_event) {
   }
 }
 
+/// The blocking form of a call that runs a command: drives what `make` gives (it also sets the limit) and keeps what it
+/// prints.
+template <typename Make>
+base::Result<pyro_status> collect_result(pyro_result** result, pyro_error** error, const std::uint64_t& limit,
+                                         Make&& make) {
+  if (result == nullptr) {
+    return base::make_error(PYRO_ERROR_INVALID, "result is NULL");
+  }
+  PYRO_TRY_ASSIGN(const auto op, make());
+  std::string out;
+  std::string err;
+  const auto keep = [&limit](std::string& kept, const Event& event) {
+    const auto text = base::as_text(event.data);
+    kept.append(text.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(text.size(), limit - kept.size()))));
+  };
+  Event& last = run_to_end(*op, [&](const Event& event) {
+    if (event.kind == PYRO_EVENT_STDOUT) {
+      keep(out, event);
+    } else if (event.kind == PYRO_EVENT_STDERR) {
+      keep(err, event);
+    }
+  });
+  if (last.error) {
+    return report(std::move(last.error), error);
+  }
+  auto owned = std::move(last.result);
+  owned->stdout_bytes = std::move(out);
+  owned->stderr_bytes = std::move(err);
+  owned->stdout_truncated = owned->stdout_bytes.size() < owned->stdout_total_bytes;
+  owned->stderr_truncated = owned->stderr_bytes.size() < owned->stderr_total_bytes;
+  owned->seal(true);
+  *result = owned.release();
+  return PYRO_OK;
+}
+
 }  // namespace pyro::client

@@ -33,39 +33,10 @@ base::Status start_run(pyro_context* context, const pyro_run_options* options, p
   return hand_out(std::move(core), op);
 }
 
-// Appends what the limit has room for.
-void keep(std::string& kept, const Event& event, std::uint64_t limit) {
-  const auto text = base::as_text(event.data);
-  kept.append(text.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(text.size(), limit - kept.size()))));
-}
-
 base::Result<pyro_status> run(pyro_context* context, const pyro_run_options* options, pyro_result** result,
                               pyro_error** error) {
-  if (result == nullptr) {
-    return base::make_error(PYRO_ERROR_INVALID, "result is NULL");
-  }
   std::uint64_t limit = 0;
-  PYRO_TRY_ASSIGN(const auto op, make_run(context, options, limit, false));
-  std::string out;
-  std::string err;
-  Event& last = run_to_end(*op, [&](const Event& event) {
-    if (event.kind == PYRO_EVENT_STDOUT) {
-      keep(out, event, limit);
-    } else if (event.kind == PYRO_EVENT_STDERR) {
-      keep(err, event, limit);
-    }
-  });
-  if (last.error) {
-    return report(std::move(last.error), error);
-  }
-  auto owned = std::move(last.result);
-  owned->stdout_bytes = std::move(out);
-  owned->stderr_bytes = std::move(err);
-  owned->stdout_truncated = owned->stdout_bytes.size() < owned->stdout_total_bytes;
-  owned->stderr_truncated = owned->stderr_bytes.size() < owned->stderr_total_bytes;
-  owned->seal(true);
-  *result = owned.release();
-  return PYRO_OK;
+  return collect_result(result, error, limit, [&] { return make_run(context, options, limit, false); });
 }
 
 }  // namespace

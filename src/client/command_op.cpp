@@ -110,7 +110,8 @@ base::Status CommandOp::take(wire::Frame& frame) {
   }
   switch (frame.type) {
     case FrameType::hello:
-      return take_hello(frame);
+      greeted_ = true;
+      return check_supervisor(frame);
     case FrameType::failed:
       return take_failed(frame);
     case FrameType::progress:
@@ -142,16 +143,16 @@ base::Status CommandOp::take(wire::Frame& frame) {
   }
 }
 
-base::Status CommandOp::take_hello(wire::Frame& frame) {
+// A VM of our own runs the pyro-vm of this very build.
+base::Status CommandOp::check_supervisor(const wire::Frame& frame) const {
   PYRO_TRY_ASSIGN(const auto hello, wire::Hello::decode(frame.payload));
   if (hello.build_id != base::build_id()) {
     return base::make_error(PYRO_ERROR_UNSUPPORTED,
                             "{}/pyro-vm is of another build ({}) than this library ({}): install libpyro whole, or set "
                             "PYRO_LIBEXEC to the helper programs of this library",
-                            context().settings.libexec, hello.build_id, base::build_id());
+                            settings().libexec, hello.build_id, base::build_id());
   }
   PYRO_TRY(wire::choose_version(hello));
-  greeted_ = true;
   return base::success();
 }
 

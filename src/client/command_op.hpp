@@ -40,10 +40,13 @@ class CommandOp : public Op {
     std::string task_id;
   };
   [[nodiscard]] virtual Place place() const = 0;
-  /// The command is on its way, as `number` of its task's journal.
+  /// The command is on its way, as `number` of its task's journal. May emit the last event, if nobody is to wait for it.
   virtual void dispatched(std::uint64_t /*number*/) {}
+  /// Checks the supervisor's first frame.
+  [[nodiscard]] virtual base::Status check_supervisor(const wire::Frame& hello) const;
 
   [[nodiscard]] const std::string& vm_id() const noexcept { return vm_id_; }
+  [[nodiscard]] const wire::Exec& exec() const noexcept { return request_.exec; }
   /// When the supervisor must have spoken; 0: no such time.
   base::Status allow_until(std::int64_t deadline_ms);
 
@@ -54,7 +57,6 @@ class CommandOp : public Op {
 
   base::Status drive_vm();
   base::Status take(wire::Frame& frame);
-  base::Status take_hello(wire::Frame& frame);
   base::Status take_progress(wire::Frame& frame);
   base::Status take_log(const wire::Frame& frame);
   base::Status take_dispatched(const wire::Frame& frame);

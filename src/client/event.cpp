@@ -43,6 +43,20 @@ void OwnedReport::seal() {
   json = json_text.c_str();
 }
 
+void OwnedVms::seal() {
+  struct_size = sizeof(pyro_vm_list);
+  items = point_at(rows, row_pointers);
+  count = rows.size();
+  json = json_text.c_str();
+}
+
+void OwnedCommands::seal() {
+  struct_size = sizeof(pyro_command_list);
+  items = point_at(rows, row_pointers);
+  count = rows.size();
+  json = json_text.c_str();
+}
+
 Event Event::progress(std::string stage, std::string message, std::uint64_t done, std::uint64_t total) {
   Event event;
   event.kind = PYRO_EVENT_PROGRESS;
@@ -86,6 +100,9 @@ pyro_event Event::view() const noexcept {
   out.error = error.get();
   out.environments = environments.get();
   out.doctor = doctor.get();
+  out.vms = vms.get();
+  out.commands = commands.get();
+  out.command_number = command_number;
   return out;
 }
 

@@ -58,6 +58,34 @@ struct OwnedReport final : pyro_doctor_report {
   void seal();
 };
 
+struct OwnedVms final : pyro_vm_list {
+  OwnedVms() noexcept : pyro_vm_list{} {}
+
+  std::deque<pyro_vm_info> rows;
+  std::deque<std::string> texts;
+  /// Those of each row.
+  std::deque<std::vector<const char*>> labels;
+  std::vector<const pyro_vm_info*> row_pointers;
+  std::string json_text;
+
+  const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
+  void seal();
+};
+
+struct OwnedCommands final : pyro_command_list {
+  OwnedCommands() noexcept : pyro_command_list{} {}
+
+  std::deque<pyro_command> rows;
+  std::deque<std::string> texts;
+  /// Lists of strings of the rows.
+  std::deque<std::vector<const char*>> lists;
+  std::vector<const pyro_command*> row_pointers;
+  std::string json_text;
+
+  const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
+  void seal();
+};
+
 /// One event, with everything that its C form points to.
 struct Event {
   pyro_event_kind kind = PYRO_EVENT_NONE;
@@ -72,6 +100,8 @@ struct Event {
   std::unique_ptr<pyro_error> error;
   std::unique_ptr<OwnedEnvironments> environments;
   std::unique_ptr<OwnedReport> doctor;
+  std::unique_ptr<OwnedVms> vms;
+  std::unique_ptr<OwnedCommands> commands;
 
   static Event progress(std::string stage, std::string message, std::uint64_t done = 0, std::uint64_t total = 0);
   static Event failure(const base::Error& error, std::string console = "");

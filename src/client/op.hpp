@@ -46,9 +46,12 @@ class Op {
   void emit(Event event);
   /// Makes next() come back with PYRO_AGAIN instead of waiting, once: there is something to do that is no event.
   void interrupt() noexcept { interrupted_ = true; }
+  /// Something emitted waits to be taken.
+  [[nodiscard]] bool has_events() const noexcept { return !events_.empty(); }
   /// The last event was emitted.
   [[nodiscard]] bool has_ended() const noexcept { return ended_; }
   Context& context() noexcept { return *context_; }
+  [[nodiscard]] const Settings& settings() const noexcept { return context_->settings; }
   const ContextPtr& context_ptr() const noexcept { return context_; }
   Poller& poller() noexcept { return poller_; }
   /// Lets a helper end that has done its part and was told to, without waiting for it.

@@ -18,7 +18,6 @@ constexpr std::uint32_t kMinMemMib = 128;
 constexpr std::uint32_t kMaxMemMib = 65536;
 constexpr std::uint32_t kMaxTerminalSide = 65535;
 constexpr double kMinSeconds = 0.001;
-constexpr double kYearSeconds = 31'536'000;
 constexpr double kDaySeconds = 86'400;
 constexpr double kDefaultTimeoutSeconds = 30;
 constexpr double kDefaultBootTimeoutSeconds = 60;
@@ -46,22 +45,6 @@ Result<bool> flag(const char* name, std::uint32_t value) {
     return invalid("{} is {}: 0 and 1 are possible", name, value);
   }
   return value == 1;
-}
-
-// Milliseconds; 0 for PYRO_NO_TIMEOUT where that is possible, and for a fallback of 0.
-Result<std::uint64_t> duration_ms(const char* name, double seconds, double fallback, double max, bool may_be_none) {
-  if (may_be_none && seconds == PYRO_NO_TIMEOUT) {
-    return std::uint64_t{0};
-  }
-  const double chosen = seconds == 0 ? fallback : seconds;
-  if (chosen == 0) {
-    return std::uint64_t{0};
-  }
-  if (!(chosen >= kMinSeconds && chosen <= max)) {
-    return invalid("{} is {}: {} to {:.0f} seconds are possible{}", name, chosen, kMinSeconds, max,
-                   may_be_none ? ", or PYRO_NO_TIMEOUT (-1)" : "");
-  }
-  return static_cast<std::uint64_t>(std::ceil(chosen * 1000));
 }
 
 Status take_command(const pyro_run_options& options, wire::Exec& exec) {
@@ -159,36 +142,62 @@ Status take_stdin(const pyro_run_options& options, CommandRequest& request) {
 
 }  // namespace
 
-Result<RunRequest> make_run_request(const pyro_run_options& options, const std::string& engine_variable) {
-  RunRequest request;
+Result<std::uint64_t> duration_ms(const char* name, double seconds, double fallback, double max, bool may_be_none) {
+  if (may_be_none && seconds == PYRO_NO_TIMEOUT) {
+    return std::uint64_t{0};
+  }
+  const double chosen = seconds == 0 ? fallback : seconds;
+  if (chosen == 0) {
+    return std::uint64_t{0};
+  }
+  if (!(chosen >= kMinSeconds && chosen <= max)) {
+    return invalid("{} is {}: {} to {:.0f} seconds are possible{}", name, chosen, kMinSeconds, max,
+                   may_be_none ? ", or PYRO_NO_TIMEOUT (-1)" : "");
+  }
+  return static_cast<std::uint64_t>(std::ceil(chosen * 1000));
+}
+
+Result<CommandRequest> make_command_request(const pyro_run_options& options) {
+  CommandRequest request;
+  PYRO_TRY(take_command(options, request.exec));
+  PYRO_TRY(take_env(options, request.exec));
+  PYRO_TRY(check_argument_bytes(request.exec));
+  PYRO_TRY(take_place(options, request.exec));
+  PYRO_TRY(take_stdin(options, request));
+  PYRO_TRY_ASSIGN(request.exec.timeout_ms,
+                  duration_ms("timeout_seconds", options.timeout_seconds, kDefaultTimeoutSeconds, kYearSeconds, true));
+  request.output_limit_bytes = options.output_limit_bytes == 0 ? kDefaultOutputLimitBytes : options.output_limit_bytes;
+  return request;
+}
+
+Result<VmSpec> make_vm_spec(const pyro_run_options& options, const std::string& engine_variable) {
+  VmSpec spec;
   if (options.environment == nullptr) {
     return invalid("there is no environment: name one, such as \"debian:12\"");
   }
-  request.vm.environment = options.environment;
-  PYRO_TRY(state::check_environment_name(request.vm.environment));
-  PYRO_TRY(take_command(options, request.command.exec));
-  PYRO_TRY(take_env(options, request.command.exec));
-  PYRO_TRY(check_argument_bytes(request.command.exec));
-  PYRO_TRY(take_place(options, request.command.exec));
-  PYRO_TRY(take_stdin(options, request.command));
-  PYRO_TRY_ASSIGN(request.vm.engine, wanted_engine(options.engine, engine_variable));
-  PYRO_TRY_ASSIGN(request.vm.vcpu_count, ranged("vcpu_count", options.vcpu_count, 1, 1, kMaxVcpus));
-  PYRO_TRY_ASSIGN(request.vm.mem_mib, ranged("mem_mib", options.mem_mib, 1024, kMinMemMib, kMaxMemMib));
-  PYRO_TRY_ASSIGN(request.vm.disk_mib,
+  spec.environment = options.environment;
+  PYRO_TRY(state::check_environment_name(spec.environment));
+  PYRO_TRY_ASSIGN(spec.engine, wanted_engine(options.engine, engine_variable));
+  PYRO_TRY_ASSIGN(spec.vcpu_count, ranged("vcpu_count", options.vcpu_count, 1, 1, kMaxVcpus));
+  PYRO_TRY_ASSIGN(spec.mem_mib, ranged("mem_mib", options.mem_mib, 1024, kMinMemMib, kMaxMemMib));
+  PYRO_TRY_ASSIGN(spec.disk_mib,
                   ranged("disk_mib", options.disk_mib, 2048, state::kMinScratchMib, state::kMaxScratchMib));
-  PYRO_TRY_ASSIGN(request.command.exec.timeout_ms,
-                  duration_ms("timeout_seconds", options.timeout_seconds, kDefaultTimeoutSeconds, kYearSeconds, true));
-  PYRO_TRY_ASSIGN(request.vm.boot_timeout_ms, duration_ms("boot_timeout_seconds", options.boot_timeout_seconds,
-                                                          kDefaultBootTimeoutSeconds, kDaySeconds, false));
-  PYRO_TRY_ASSIGN(request.vm.max_lifetime_ms,
+  PYRO_TRY_ASSIGN(spec.boot_timeout_ms, duration_ms("boot_timeout_seconds", options.boot_timeout_seconds,
+                                                    kDefaultBootTimeoutSeconds, kDaySeconds, false));
+  PYRO_TRY_ASSIGN(spec.max_lifetime_ms,
                   duration_ms("max_lifetime_seconds", options.max_lifetime_seconds, 0, kYearSeconds, true));
-  request.command.output_limit_bytes =
-      options.output_limit_bytes == 0 ? kDefaultOutputLimitBytes : options.output_limit_bytes;
   PYRO_TRY_ASSIGN(const bool network, flag("network", options.network));
   if (network) {
     return base::make_error(PYRO_ERROR_UNSUPPORTED,
                             "network: this build cannot give a VM a network yet; run without it");
   }
+  return spec;
+}
+
+Result<RunRequest> make_run_request(const pyro_run_options& options, const std::string& engine_variable) {
+  RunRequest request;
+  PYRO_TRY_ASSIGN(request.vm, make_vm_spec(options, engine_variable));
+  PYRO_TRY_ASSIGN(request.command, make_command_request(options));
   return request;
 }
 

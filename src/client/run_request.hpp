@@ -36,6 +36,18 @@ struct RunRequest {
   CommandRequest command;
 };
 
+/// The longest time that an option may ask for.
+inline constexpr double kYearSeconds = 31'536'000;
+
+/// Milliseconds of an option of a call; 0 for PYRO_NO_TIMEOUT where that is possible, and for a fallback of 0.
+/// Errors: INVALID.
+base::Result<std::uint64_t> duration_ms(const char* name, double seconds, double fallback, double max,
+                                        bool may_be_none);
+
+/// What `options` say of the command, and of the VM. Errors as below.
+base::Result<CommandRequest> make_command_request(const pyro_run_options& options);
+base::Result<VmSpec> make_vm_spec(const pyro_run_options& options, const std::string& engine_variable);
+
 /// `engine_variable` is PYRO_ENGINE. Errors: INVALID, UNSUPPORTED, LIMIT; the message says the allowed range.
 base::Result<RunRequest> make_run_request(const pyro_run_options& options, const std::string& engine_variable);
 

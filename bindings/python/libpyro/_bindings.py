@@ -139,7 +139,7 @@ class EventKind(IntEnum):
     EXIT = 5
     #: Last event of an operation that failed: error.
     ERROR = 6
-    #: Last event of an operation that runs no command: environments or doctor, by what was started.
+    #: Last event of an operation that runs no command: environments, doctor, vms or commands, by what was started.
     DONE = 7
 
 
@@ -342,6 +342,200 @@ class pyro_doctor_report(ctypes.Structure):
     ]
 
 
+class VmState(IntEnum):
+    """What a VM that outlives its client is doing."""
+
+    #: Never started.
+    CREATED = 0
+    #: It boots, or another process works on it.
+    STARTING = 1
+    #: It takes commands.
+    RUNNING = 2
+    #: Not built yet.
+    PAUSED = 3
+    #: It was stopped, or expired; reason says which.
+    STOPPED = 4
+    #: It was lost; reason says how.
+    FAILED = 5
+
+
+class pyro_vm_info(ctypes.Structure):
+    """A task, or a VM of the explicit life cycle."""
+
+    struct_size: int
+    #: pyro_vm_state.
+    state: int
+    #: 12 letters and digits.
+    id: Optional[bytes]
+    environment: Optional[bytes]
+    #: Why it is stopped or failed; else "".
+    reason: Optional[bytes]
+    #: "NAME=VALUE" strings: label_count of them.
+    labels: Any
+    label_count: int
+    #: pyro_engine that ran it last; AUTO if none has.
+    engine: int
+    vcpu_count: int
+    mem_mib: int
+    disk_mib: int
+    #: Commands that run now.
+    running_commands: int
+    reserved: int
+    #: Commands that were run in it so far.
+    command_count: int
+    #: Seconds since 1970-01-01 UTC; started_at is 0 if it never was.
+    created_at: int
+    started_at: int
+    #: When it is stopped (running) or deleted (not running) if nobody uses it until then; 0: never, or not known.
+    expires_at: int
+    uptime_ms: int
+    #: CPU time of the guest; 0 if not known.
+    cpu_time_ms: int
+    #: What its files take on the host's disk.
+    disk_used_bytes: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+        ("id", ctypes.c_char_p),
+        ("environment", ctypes.c_char_p),
+        ("reason", ctypes.c_char_p),
+        ("labels", _P(ctypes.c_char_p)),
+        ("label_count", ctypes.c_size_t),
+        ("engine", ctypes.c_uint32),
+        ("vcpu_count", ctypes.c_uint32),
+        ("mem_mib", ctypes.c_uint32),
+        ("disk_mib", ctypes.c_uint32),
+        ("running_commands", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("command_count", ctypes.c_uint64),
+        ("created_at", ctypes.c_int64),
+        ("started_at", ctypes.c_int64),
+        ("expires_at", ctypes.c_int64),
+        ("uptime_ms", ctypes.c_uint64),
+        ("cpu_time_ms", ctypes.c_uint64),
+        ("disk_used_bytes", ctypes.c_uint64),
+    ]
+
+
+class pyro_vm_list(ctypes.Structure):
+    """What calls about tasks and VMs give."""
+
+    struct_size: int
+    reserved: int
+    #: Each by its own pointer: its struct_size may be that of a newer library.
+    items: Any
+    count: int
+    #: The same as one JSON object.
+    json: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("items", _P(_P(pyro_vm_info))),
+        ("count", ctypes.c_size_t),
+        ("json", ctypes.c_char_p),
+    ]
+
+
+class pyro_command(ctypes.Structure):
+    """One command in the journal of a task."""
+
+    struct_size: int
+    #: 1: it runs, or its VM was killed before it could say how it ended.
+    running: int
+    #: Counts from 1 in each task.
+    number: int
+    #: What was run: argc strings; long ones are cut, and argv_truncated is 1.
+    argv: Any
+    argc: int
+    argv_truncated: int
+    pty: int
+    cwd: Optional[bytes]
+    user: Optional[bytes]
+    #: Names of the variables that were set: env_count strings.
+    env_names: Any
+    env_count: int
+    #: Nanoseconds since 1970-01-01 UTC.
+    started_at_ns: int
+    #: The next four as in pyro_result, once it has ended.
+    exit_code: int
+    term_signal: int
+    timed_out: int
+    oom_killed: int
+    #: pyro_status.
+    status: int
+    reserved: int
+    message: Optional[bytes]
+    duration_ms: int
+    cpu_time_ms: int
+    memory_peak_bytes: int
+    #: How much it printed in all, as far as known.
+    stdout_total_bytes: int
+    stderr_total_bytes: int
+    #: What the journal kept of it, the last part.
+    stdout_data: Optional[int]
+    stdout_size: int
+    stderr_data: Optional[int]
+    stderr_size: int
+    #: 1: more was printed than is given here.
+    stdout_truncated: int
+    stderr_truncated: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("running", ctypes.c_int32),
+        ("number", ctypes.c_uint64),
+        ("argv", _P(ctypes.c_char_p)),
+        ("argc", ctypes.c_size_t),
+        ("argv_truncated", ctypes.c_int32),
+        ("pty", ctypes.c_int32),
+        ("cwd", ctypes.c_char_p),
+        ("user", ctypes.c_char_p),
+        ("env_names", _P(ctypes.c_char_p)),
+        ("env_count", ctypes.c_size_t),
+        ("started_at_ns", ctypes.c_int64),
+        ("exit_code", ctypes.c_int32),
+        ("term_signal", ctypes.c_int32),
+        ("timed_out", ctypes.c_int32),
+        ("oom_killed", ctypes.c_int32),
+        ("status", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("message", ctypes.c_char_p),
+        ("duration_ms", ctypes.c_uint64),
+        ("cpu_time_ms", ctypes.c_uint64),
+        ("memory_peak_bytes", ctypes.c_uint64),
+        ("stdout_total_bytes", ctypes.c_uint64),
+        ("stderr_total_bytes", ctypes.c_uint64),
+        ("stdout_data", ctypes.c_void_p),
+        ("stdout_size", ctypes.c_size_t),
+        ("stderr_data", ctypes.c_void_p),
+        ("stderr_size", ctypes.c_size_t),
+        ("stdout_truncated", ctypes.c_int32),
+        ("stderr_truncated", ctypes.c_int32),
+    ]
+
+
+class pyro_command_list(ctypes.Structure):
+    """What pyro_task_logs() gives."""
+
+    struct_size: int
+    reserved: int
+    #: By number; each by its own pointer: its struct_size may be that of a newer library.
+    items: Any
+    count: int
+    #: The same as one JSON object.
+    json: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("items", _P(_P(pyro_command))),
+        ("count", ctypes.c_size_t),
+        ("json", ctypes.c_char_p),
+    ]
+
+
 class pyro_event(ctypes.Structure):
     """One step of an operation."""
 
@@ -362,6 +556,10 @@ class pyro_event(ctypes.Structure):
     error: Any
     environments: Any
     doctor: Any
+    vms: Any
+    commands: Any
+    #: STARTED: number of the command in its task, 0 in a one-shot VM.
+    command_number: int
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -377,6 +575,9 @@ class pyro_event(ctypes.Structure):
         ("error", _P(pyro_error)),
         ("environments", _P(pyro_environment_list)),
         ("doctor", _P(pyro_doctor_report)),
+        ("vms", _P(pyro_vm_list)),
+        ("commands", _P(pyro_command_list)),
+        ("command_number", ctypes.c_uint64),
     ]
 
 
@@ -464,6 +665,146 @@ class pyro_run_options(ctypes.Structure):
     ]
 
 
+class pyro_task_options(ctypes.Structure):
+    """What a task is to be."""
+
+    struct_size: int
+    #: As in pyro_run_options, with the same ranges and defaults; the next four as well.
+    engine: int
+    environment: Optional[bytes]
+    vcpu_count: int
+    mem_mib: int
+    #: The disk of the task: everything that commands write, and all that they may.
+    disk_mib: int
+    network: int
+    #: "NAME=VALUE" strings to find it by: label_count of them, at most 64.
+    labels: Any
+    label_count: int
+    #: How long the VM may take to start: 0.001 to 86400.
+    boot_timeout_seconds: float
+    #: How long it goes on with no client connected and no command running: 0.001 to 31536000, or PYRO_NO_TIMEOUT.
+    ttl_seconds: float
+    #: How long its VM may run from a start on: 0.001 to 31536000.
+    max_lifetime_seconds: float
+    #: How long it is kept once it is stopped or has failed: 0.001 to 31536000, or PYRO_NO_TIMEOUT.
+    retention_seconds: float
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("engine", ctypes.c_uint32),
+        ("environment", ctypes.c_char_p),
+        ("vcpu_count", ctypes.c_uint32),
+        ("mem_mib", ctypes.c_uint32),
+        ("disk_mib", ctypes.c_uint32),
+        ("network", ctypes.c_uint32),
+        ("labels", _P(ctypes.c_char_p)),
+        ("label_count", ctypes.c_size_t),
+        ("boot_timeout_seconds", ctypes.c_double),
+        ("ttl_seconds", ctypes.c_double),
+        ("max_lifetime_seconds", ctypes.c_double),
+        ("retention_seconds", ctypes.c_double),
+    ]
+
+
+class pyro_task_query(ctypes.Structure):
+    """Which task a call is about; which fields count is said at each."""
+
+    struct_size: int
+    reserved: int
+    #: Its id; all but list.
+    task_id: Optional[bytes]
+    #: list: only those that have all of these "NAME=VALUE" labels: label_count strings.
+    labels: Any
+    label_count: int
+    #: list: only those in one of these states: the sum of 1 << pyro_vm_state.
+    state_mask: int
+    reserved2: int
+    #: set_ttl: as in pyro_task_options.
+    ttl_seconds: float
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("task_id", ctypes.c_char_p),
+        ("labels", _P(ctypes.c_char_p)),
+        ("label_count", ctypes.c_size_t),
+        ("state_mask", ctypes.c_uint32),
+        ("reserved2", ctypes.c_uint32),
+        ("ttl_seconds", ctypes.c_double),
+    ]
+
+
+class pyro_exec_options(ctypes.Structure):
+    """What to run in a task."""
+
+    struct_size: int
+    #: 1: do not wait for the command: the last event is DONE with `commands`, which has its number.
+    detach: int
+    task_id: Optional[bytes]
+    #: The rest as in pyro_run_options.
+    command: Optional[bytes]
+    argv: Any
+    argc: int
+    env: Any
+    env_count: int
+    cwd: Optional[bytes]
+    user: Optional[bytes]
+    stdin_data: Optional[int]
+    stdin_size: int
+    stdin_mode: int
+    pty: int
+    pty_rows: int
+    pty_columns: int
+    timeout_seconds: float
+    output_limit_bytes: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("detach", ctypes.c_uint32),
+        ("task_id", ctypes.c_char_p),
+        ("command", ctypes.c_char_p),
+        ("argv", _P(ctypes.c_char_p)),
+        ("argc", ctypes.c_size_t),
+        ("env", _P(ctypes.c_char_p)),
+        ("env_count", ctypes.c_size_t),
+        ("cwd", ctypes.c_char_p),
+        ("user", ctypes.c_char_p),
+        ("stdin_data", ctypes.c_void_p),
+        ("stdin_size", ctypes.c_size_t),
+        ("stdin_mode", ctypes.c_uint32),
+        ("pty", ctypes.c_uint32),
+        ("pty_rows", ctypes.c_uint32),
+        ("pty_columns", ctypes.c_uint32),
+        ("timeout_seconds", ctypes.c_double),
+        ("output_limit_bytes", ctypes.c_uint64),
+    ]
+
+
+class pyro_logs_options(ctypes.Structure):
+    """What to tell of a task's journal."""
+
+    struct_size: int
+    #: 1, with pyro_task_logs_start(): output that is still to come follows, until the commands asked for have ended or
+    #: the task does not run.
+    follow: int
+    task_id: Optional[bytes]
+    #: Only this command.
+    command_number: int
+    #: How many of the newest commands.
+    command_limit: int
+    #: How much of each stream of each command, the last part.
+    output_limit_bytes: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("follow", ctypes.c_uint32),
+        ("task_id", ctypes.c_char_p),
+        ("command_number", ctypes.c_uint64),
+        ("command_limit", ctypes.c_uint64),
+        ("output_limit_bytes", ctypes.c_uint64),
+    ]
+
+
 class pyro_env_options(ctypes.Structure):
     """Options of the pyro_env_* calls; which fields count is said at each."""
 
@@ -506,6 +847,8 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "pyro_result_destroy": (None, [_P(_P(pyro_result))]),
     "pyro_environment_list_destroy": (None, [_P(_P(pyro_environment_list))]),
     "pyro_doctor_report_destroy": (None, [_P(_P(pyro_doctor_report))]),
+    "pyro_vm_list_destroy": (None, [_P(_P(pyro_vm_list))]),
+    "pyro_command_list_destroy": (None, [_P(_P(pyro_command_list))]),
     "pyro_op_fd": (ctypes.c_int, [_P(pyro_op)]),
     "pyro_op_next": (ctypes.c_int32, [_P(pyro_op), ctypes.c_int64, _P(pyro_event), _P(_P(pyro_error))]),
     "pyro_op_write_stdin": (
@@ -526,6 +869,84 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         ctypes.c_int32,
         [_P(pyro_context), _P(pyro_run_options), _P(_P(pyro_result)), _P(_P(pyro_error))],
     ),
+    "pyro_task_options_init": (None, [_P(pyro_task_options), ctypes.c_size_t]),
+    "pyro_task_query_init": (None, [_P(pyro_task_query), ctypes.c_size_t]),
+    "pyro_exec_options_init": (None, [_P(pyro_exec_options), ctypes.c_size_t]),
+    "pyro_logs_options_init": (None, [_P(pyro_logs_options), ctypes.c_size_t]),
+    "pyro_task_create": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_options), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_create_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_exec": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_exec_options), _P(_P(pyro_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_exec_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_exec_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_status": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_status_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_list": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_list_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_logs": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_logs_options), _P(_P(pyro_command_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_logs_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_logs_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_stop": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_stop_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_start_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_set_ttl": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_set_ttl_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_delete": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_delete_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_reap_expired": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_vm_list)), _P(_P(pyro_error))]),
+    "pyro_reap_expired_start": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_op)), _P(_P(pyro_error))]),
     "pyro_env_options_init": (None, [_P(pyro_env_options), ctypes.c_size_t]),
     "pyro_env_list": (
         ctypes.c_int32,
@@ -621,6 +1042,10 @@ class Functions:
     pyro_environment_list_destroy: Callable[[Any], None]
     #: Ends a report that pyro_doctor() gave, and sets *report to NULL.
     pyro_doctor_report_destroy: Callable[[Any], None]
+    #: Ends a list that a blocking call gave, and sets *list to NULL.
+    pyro_vm_list_destroy: Callable[[Any], None]
+    #: Ends a list that a blocking call gave, and sets *list to NULL.
+    pyro_command_list_destroy: Callable[[Any], None]
     #: A descriptor that is readable while pyro_op_next() may have something to do.
     pyro_op_fd: Callable[[Any], int]
     #: Takes the next event, waiting up to timeout_ms for it (0: not at all, -1: as long as it takes).
@@ -643,6 +1068,45 @@ class Functions:
     pyro_run_in_vm_start: Callable[[Any, Any, Any, Any], int]
     #: Runs one command in one new VM and waits for its end.
     pyro_run_in_vm: Callable[[Any, Any, Any, Any], int]
+    #: Zeroes `size` bytes at `options` and sets struct_size.
+    pyro_task_options_init: Callable[[Any, int], None]
+    #: Zeroes `size` bytes at `query` and sets struct_size.
+    pyro_task_query_init: Callable[[Any, int], None]
+    #: Zeroes `size` bytes at `options` and sets struct_size.
+    pyro_exec_options_init: Callable[[Any, int], None]
+    #: Zeroes `size` bytes at `options` and sets struct_size.
+    pyro_logs_options_init: Callable[[Any, int], None]
+    #: Makes a task and starts its VM; it runs when this returns, and has an id.
+    pyro_task_create: Callable[[Any, Any, Any, Any], int]
+    pyro_task_create_start: Callable[[Any, Any, Any, Any], int]
+    #: Runs a command in a running task.
+    pyro_task_exec: Callable[[Any, Any, Any, Any], int]
+    pyro_task_exec_start: Callable[[Any, Any, Any, Any], int]
+    #: What it does now, with all that is known of it.
+    pyro_task_status: Callable[[Any, Any, Any, Any], int]
+    pyro_task_status_start: Callable[[Any, Any, Any, Any], int]
+    #: All tasks, newest first; `query` may be NULL.
+    pyro_task_list: Callable[[Any, Any, Any, Any], int]
+    pyro_task_list_start: Callable[[Any, Any, Any, Any], int]
+    #: Its commands, with what they printed.
+    pyro_task_logs: Callable[[Any, Any, Any, Any], int]
+    pyro_task_logs_start: Callable[[Any, Any, Any, Any], int]
+    #: Powers its VM off: commands that run are ended, its memory is freed, its disk and journal stay.
+    pyro_task_stop: Callable[[Any, Any, Any, Any], int]
+    pyro_task_stop_start: Callable[[Any, Any, Any, Any], int]
+    #: Starts a VM for it again, on its disk.
+    pyro_task_start: Callable[[Any, Any, Any, Any], int]
+    pyro_task_start_start: Callable[[Any, Any, Any, Any], int]
+    #: Changes how long it goes on unused, for now and for later starts; the time begins anew.
+    pyro_task_set_ttl: Callable[[Any, Any, Any, Any], int]
+    pyro_task_set_ttl_start: Callable[[Any, Any, Any, Any], int]
+    #: Kills its VM and removes its disk and journal.
+    pyro_task_delete: Callable[[Any, Any, Any, Any], int]
+    pyro_task_delete_start: Callable[[Any, Any, Any, Any], int]
+    #: Deletes what has outlived its retention, and left-overs of creations and deletions that were cut off; the list
+    #: has the deleted ones.
+    pyro_reap_expired: Callable[[Any, Any, Any], int]
+    pyro_reap_expired_start: Callable[[Any, Any, Any], int]
     #: Zeroes `size` bytes at `options` and sets struct_size.
     pyro_env_options_init: Callable[[Any, int], None]
     #: All environments: those that are here and those of the catalogue.

@@ -1,0 +1,45 @@
+#include "client/exec_op.hpp"
+
+#include "base/clock.hpp"
+#include "client/command_list.hpp"
+
+namespace pyro::client {
+
+ExecOp::ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string task_id, bool detach)
+    : CommandOp(std::move(context), std::move(poller), std::move(request), std::move(task_id)), detach_(detach) {}
+
+base::Result<std::unique_ptr<VmLink>> ExecOp::connect() {
+  if (!folder_) {
+    PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, vm_id()));
+    // A folder without a record is no task.
+    PYRO_TRY(folder_->record());
+    PYRO_TRY_ASSIGN(const auto run, folder_->run());
+    engine_ = run ? static_cast<pyro_engine>(run->engine) : PYRO_ENGINE_AUTO;
+    attach_.emplace(*folder_, poller());
+  }
+  auto vm = attach_->poll();
+  if (!vm.ok() && vm.error().code == PYRO_ERROR_STATE) {
+    PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
+    return not_running(info);
+  }
+  return vm;
+}
+
+void ExecOp::dispatched(std::uint64_t number) {
+  if (!detach_) {
+    return;
+  }
+  CommandEntry entry;
+  entry.started.number = number;
+  entry.started.time_ns = base::realtime_ns();
+  entry.started.set_command(exec().argv, exec().env);
+  entry.started.cwd = exec().cwd;
+  entry.started.user = exec().user;
+  entry.started.pty = exec().pty;
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.commands = make_command_list({std::move(entry)}, vm_id());
+  emit(std::move(event));
+}
+
+}  // namespace pyro::client

@@ -1,0 +1,30 @@
+// Running a command in a task that runs, as an operation. When the operation ends before the command, that goes on.
+// Thread rule: as Op.
+#pragma once
+
+#include "client/command_op.hpp"
+#include "client/vm_control.hpp"
+#include "client/vm_info.hpp"
+
+#include <optional>
+
+namespace pyro::client {
+
+class ExecOp final : public CommandOp {
+ public:
+  /// `detach`: the last event is DONE with the command's number, as soon as it has one.
+  ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string task_id, bool detach);
+
+ private:
+  base::Result<std::unique_ptr<VmLink>> connect() override;
+  [[nodiscard]] Place place() const override { return {engine_, PYRO_START_RUNNING, vm_id()}; }
+  void dispatched(std::uint64_t number) override;
+  [[nodiscard]] base::Status check_supervisor(const wire::Frame& hello) const override { return check_hello(hello); }
+
+  bool detach_;
+  pyro_engine engine_ = PYRO_ENGINE_AUTO;
+  std::optional<VmFolder> folder_;
+  std::optional<VmAttach> attach_;
+};
+
+}  // namespace pyro::client

@@ -1,0 +1,156 @@
+#include "client/logs_op.hpp"
+
+#include "base/clock.hpp"
+
+#include <algorithm>
+
+#include <fcntl.h>
+
+namespace pyro::client {
+
+using state::JournalRecordType;
+
+namespace {
+
+// How often a journal that is being written is looked at: a person sees no delay, and a look costs microseconds.
+constexpr std::int64_t kFollowMs = 50;
+// Output that is turned into events at a time.
+constexpr std::size_t kShareBytes = 256 * 1024;
+
+// Keeps the last `limit` bytes; lets twice as much gather, so that little is moved.
+void keep_last(std::string& text, std::uint64_t limit, bool at_end) {
+  if (text.size() > limit && (at_end || text.size() / 2 > limit)) {
+    text.erase(0, text.size() - static_cast<std::size_t>(limit));
+  }
+}
+
+}  // namespace
+
+base::Status LogsOp::step() {
+  if (!folder_) {
+    PYRO_TRY(open());
+  }
+  // In this order: what a command printed is in the journal before its end is.
+  PYRO_TRY_ASSIGN(const bool runs, folder_->is_locked());
+  PYRO_TRY(read_commands());
+  if (request_.command_number != 0 && !entries_.contains(request_.command_number)) {
+    return base::make_error(PYRO_ERROR_NOT_FOUND, "task {} has no command {}", request_.task_id,
+                            request_.command_number);
+  }
+  const bool over = !request_.follow || !runs || all_ended();
+  if (!request_.follow) {
+    PYRO_TRY(collect_output());
+    return finish();
+  }
+  PYRO_TRY(emit_output());
+  if (has_events()) {
+    return base::success();
+  }
+  if (over) {
+    return finish();
+  }
+  return poller().set_deadline(base::monotonic_ms() + kFollowMs);
+}
+
+base::Status LogsOp::open() {
+  PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, request_.task_id));
+  PYRO_TRY(folder_->record());
+  PYRO_TRY_ASSIGN(commands_, open_journal(state::kVmCommandsFile));
+  PYRO_TRY_ASSIGN(output_, open_journal(state::kVmOutputFile));
+  return base::success();
+}
+
+base::Result<std::optional<JournalFile>> LogsOp::open_journal(const char* name) const {
+  auto file = folder_->open_file(name, O_RDONLY);
+  if (!file.ok()) {
+    // Never started.
+    return file.error().sys_errno == ENOENT ? base::Result<std::optional<JournalFile>>(std::optional<JournalFile>())
+                                            : base::Result<std::optional<JournalFile>>(std::move(file).error());
+  }
+  PYRO_TRY_ASSIGN(auto journal, JournalFile::open(std::move(file).value()));
+  return std::optional(std::move(journal));
+}
+
+base::Status LogsOp::read_commands() {
+  if (!commands_) {
+    return base::success();
+  }
+  return commands_->read([this](const state::JournalReader::Frame& frame) {
+    if (frame.type == JournalRecordType::command_started) {
+      auto started = state::CommandStarted::decode(frame.payload);
+      if (started.ok() && (request_.command_number == 0 || started->number == request_.command_number)) {
+        entries_[started->number].started = std::move(*started);
+        if (entries_.size() > request_.command_limit) {
+          entries_.erase(entries_.begin());
+        }
+      }
+    } else if (frame.type == JournalRecordType::command_ended) {
+      auto ended = state::CommandEnded::decode(frame.payload);
+      if (const auto entry = ended.ok() ? entries_.find(ended->number) : entries_.end(); entry != entries_.end()) {
+        entry->second.ended = std::move(*ended);
+      }
+    }
+    return true;
+  });
+}
+
+base::Status LogsOp::collect_output() {
+  if (!output_) {
+    return base::success();
+  }
+  const std::uint64_t limit = request_.output_limit_bytes;
+  PYRO_TRY(output_->read([this, limit](const state::JournalReader::Frame& frame) {
+    const auto piece = state::CommandOutput::decode(frame.payload);
+    if (const auto entry = piece.ok() ? entries_.find(piece->number) : entries_.end(); entry != entries_.end()) {
+      auto& output = entry->second.output[piece->channel == 1 ? 0 : 1];
+      output.data += base::as_text(piece->data);
+      output.total_bytes = std::max(output.total_bytes, piece->offset + piece->data.size());
+      keep_last(output.data, limit, false);
+    }
+    return true;
+  }));
+  for (auto& [number, entry] : entries_) {
+    keep_last(entry.output[0].data, limit, true);
+    keep_last(entry.output[1].data, limit, true);
+  }
+  return base::success();
+}
+
+base::Status LogsOp::emit_output() {
+  if (!output_) {
+    return base::success();
+  }
+  std::size_t emitted = 0;
+  return output_->read([this, &emitted](const state::JournalReader::Frame& frame) {
+    auto piece = state::CommandOutput::decode(frame.payload);
+    if (const auto entry = piece.ok() ? entries_.find(piece->number) : entries_.end(); entry != entries_.end()) {
+      auto& output = entry->second.output[piece->channel == 1 ? 0 : 1];
+      output.total_bytes = std::max(output.total_bytes, piece->offset + piece->data.size());
+      emitted += piece->data.size();
+      Event event;
+      event.kind = piece->channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
+      event.command_number = piece->number;
+      event.data = std::move(piece->data);
+      emit(std::move(event));
+    }
+    return emitted < kShareBytes;
+  });
+}
+
+bool LogsOp::all_ended() const {
+  return request_.command_number != 0 && entries_.at(request_.command_number).ended.has_value();
+}
+
+base::Status LogsOp::finish() {
+  std::vector<CommandEntry> entries;
+  for (auto& [number, entry] : entries_) {
+    entries.push_back(std::move(entry));
+  }
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.commands = make_command_list(entries, request_.task_id, !request_.follow);
+  emit(std::move(event));
+  return base::success();
+}
+
+}  // namespace pyro::client

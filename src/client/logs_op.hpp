@@ -1,0 +1,50 @@
+// What a task's journal tells of its commands, as an operation: all at once, or following what is still to come.
+// Thread rule: as Op.
+#pragma once
+
+#include "client/command_list.hpp"
+#include "client/journal_file.hpp"
+#include "client/op.hpp"
+#include "client/vm_folder.hpp"
+
+#include <map>
+#include <optional>
+
+namespace pyro::client {
+
+struct LogsRequest {
+  std::string task_id;
+  /// 0: the newest commands.
+  std::uint64_t command_number = 0;
+  std::uint64_t command_limit = 1000;
+  std::uint64_t output_limit_bytes = 1024 * 1024;
+  bool follow = false;
+};
+
+class LogsOp final : public Op {
+ public:
+  LogsOp(ContextPtr context, Poller poller, LogsRequest request)
+      : Op(std::move(context), std::move(poller)), request_(std::move(request)) {}
+
+ private:
+  base::Status step() override;
+  void stop() noexcept override {}
+
+  base::Status open();
+  base::Result<std::optional<JournalFile>> open_journal(const char* name) const;
+  /// Takes in what the commands file has since the last time.
+  base::Status read_commands();
+  base::Status collect_output();
+  /// Emits a share of what was printed since the last time.
+  base::Status emit_output();
+  [[nodiscard]] bool all_ended() const;
+  base::Status finish();
+
+  LogsRequest request_;
+  std::optional<VmFolder> folder_;
+  std::optional<JournalFile> commands_;
+  std::optional<JournalFile> output_;
+  std::map<std::uint64_t, CommandEntry> entries_;
+};
+
+}  // namespace pyro::client

@@ -1,0 +1,303 @@
+#include "client/start_vm_op.hpp"
+
+#include "base/clock.hpp"
+#include "client/command_op.hpp"
+#include "client/process_identity.hpp"
+#include "client/vm_control.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace pyro::client {
+
+namespace {
+
+using wire::FrameType;
+
+// A folder without a record that is younger than this may be one that is being made.
+constexpr std::int64_t kLeftoverAgeS = 60;
+constexpr std::size_t kCopyBytes = 256 * 1024;
+
+// The data of `from`, holes left out, in a file that is made as long.
+base::Status copy_sparse(int from, int to) {
+  struct stat info {};
+  if (::fstat(from, &info) != 0 || ::ftruncate(to, info.st_size) != 0) {
+    return base::errno_error(errno, "cannot make the VM's disk");
+  }
+  std::vector<std::byte> buffer;
+  off_t offset = 0;
+  while (true) {
+    const off_t data = ::lseek(from, offset, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) {
+      return base::success();
+    }
+    const off_t hole = data < 0 ? -1 : ::lseek(from, data, SEEK_HOLE);
+    if (hole < 0) {
+      return base::errno_error(errno, "cannot read the scratch image");
+    }
+    for (offset = data; offset < hole;) {
+      buffer.resize(kCopyBytes);
+      const auto want = std::min<std::size_t>(kCopyBytes, static_cast<std::size_t>(hole - offset));
+      const ssize_t got = ::pread(from, buffer.data(), want, offset);
+      if (got <= 0) {
+        return base::errno_error(got == 0 ? EIO : errno, "cannot read the scratch image");
+      }
+      for (ssize_t put = 0; put < got;) {
+        const ssize_t step = ::pwrite(to, buffer.data() + put, static_cast<std::size_t>(got - put), offset + put);
+        if (step <= 0) {
+          return base::errno_error(step == 0 ? EIO : errno, "cannot write the VM's disk");
+        }
+        put += step;
+      }
+      offset += got;
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<StartVmOp> StartVmOp::create(ContextPtr context, Poller poller, state::VmRecord record) {
+  std::unique_ptr<StartVmOp> op(new StartVmOp(std::move(context), std::move(poller), make_vm_id(), true));
+  op->record_ = std::move(record);
+  op->record_.id = op->id_;
+  op->record_.created_ns = base::realtime_ns();
+  return op;
+}
+
+std::unique_ptr<StartVmOp> StartVmOp::start(ContextPtr context, Poller poller, std::string id) {
+  return std::unique_ptr<StartVmOp>(new StartVmOp(std::move(context), std::move(poller), std::move(id), false));
+}
+
+StartVmOp::~StartVmOp() {
+  // In a forked child the folder is the parent's matter. The supervisor, if there is one, has all it needs open.
+  if (is_new_ && !done_ && folder_ && is_ours()) {
+    [[maybe_unused]] const auto removed = folder_->remove();
+  }
+}
+
+void StartVmOp::stop() noexcept {
+  if (start_) {
+    start_->stop();
+  }
+  if (vm_ && !done_) {
+    vm_->shut_down();
+  }
+  [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
+}
+
+base::Error StartVmOp::lost(const std::string& what) const {
+  return base::make_error(PYRO_ERROR_NOT_STARTED, "vm {}: {} before the VM was ready: it is safe to start it again",
+                          id_, what);
+}
+
+base::Status StartVmOp::step() {
+  if (!start_) {
+    PYRO_TRY(prepare());
+    if (has_ended()) {
+      return base::success();
+    }
+  }
+  if (!vm_) {
+    PYRO_TRY_ASSIGN(vm_, start_->poll());
+    if (!vm_) {
+      return base::success();
+    }
+    deadline_ms_ = start_->launched_ms() + static_cast<std::int64_t>(record_.boot_timeout_ms) + kSupervisorGraceMs;
+    PYRO_TRY(poller().set_deadline(deadline_ms_));
+  }
+  return drive_vm();
+}
+
+base::Status StartVmOp::prepare() {
+  if (is_new_) {
+    reap_expired_vms(context());
+  } else {
+    PYRO_TRY_ASSIGN(folder_, VmFolder::open(context().settings.home, id_));
+    PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
+    record_ = info.record;
+    if (info.state == PYRO_VM_RUNNING) {
+      done_ = true;
+      return tell();
+    }
+  }
+  VmSpec spec;
+  PYRO_TRY_ASSIGN(spec.engine, wanted_engine(record_.engine, context().settings.engine_variable));
+  spec.environment = record_.environment;
+  spec.vcpu_count = record_.vcpu_count;
+  spec.mem_mib = record_.mem_mib;
+  spec.disk_mib = record_.disk_mib;
+  spec.boot_timeout_ms = record_.boot_timeout_ms;
+  spec.max_lifetime_ms = record_.max_lifetime_ms;
+  spec.ttl_ms = record_.ttl_ms;
+  start_.emplace(context_ptr(), poller(), std::move(spec), id_,
+                 VmStart::Hooks{[this](Event event) { emit(std::move(event)); },
+                                [this](jail::Process process) { retire(std::move(process)); },
+                                [this](const std::string& digest, pyro_engine engine, const base::Fd& scratch) {
+                                  return keep(digest, engine, scratch);
+                                }});
+  return base::success();
+}
+
+base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine engine, const base::Fd& scratch) {
+  if (is_new_) {
+    PYRO_TRY_ASSIGN(folder_, VmFolder::create(context().settings.home, id_));
+  }
+  PYRO_TRY_ASSIGN(auto lock, folder_->try_lock());
+  if (!lock) {
+    return base::make_error(PYRO_ERROR_STATE, "task {} is being started by another process", id_);
+  }
+  if (!record_.digest.empty() && record_.digest != digest) {
+    return base::make_error(PYRO_ERROR_ENVIRONMENT,
+                            "environment {} has been built anew since task {} was created: its disk does not belong to "
+                            "this root; create a new task",
+                            record_.environment, id_);
+  }
+  record_.digest = digest;
+  KeptVmFiles files;
+  PYRO_TRY_ASSIGN(lock_, lock->duplicate());
+  files.lock = std::move(*lock);
+  PYRO_TRY_ASSIGN(files.disk, open_disk(scratch));
+  PYRO_TRY_ASSIGN(files.commands, folder_->open_file(state::kVmCommandsFile, O_RDWR | O_CREAT, 0600));
+  PYRO_TRY_ASSIGN(files.output, folder_->open_file(state::kVmOutputFile, O_RDWR | O_CREAT, 0600));
+  PYRO_TRY_ASSIGN(files.listener, folder_->listen());
+  run_.boot_id = current_boot_id();
+  run_.engine = static_cast<std::uint32_t>(engine);
+  run_.started_ns = base::realtime_ns();
+  PYRO_TRY(folder_->write_run(run_));
+  return files;
+}
+
+base::Result<base::Fd> StartVmOp::open_disk(const base::Fd& scratch) {
+  auto there = folder_->open_file(state::kVmDiskFile, O_RDWR);
+  if (there.ok() || there.error().sys_errno != ENOENT) {
+    return there;
+  }
+  // Under another name until it is whole.
+  constexpr const char* kUnfinished = "disk.tmp";
+  PYRO_TRY_ASSIGN(base::Fd disk, folder_->open_file(kUnfinished, O_RDWR | O_CREAT | O_TRUNC, 0600));
+  PYRO_TRY(copy_sparse(scratch.get(), disk.get()));
+  PYRO_TRY(folder_->rename(kUnfinished, state::kVmDiskFile));
+  return disk;
+}
+
+base::Status StartVmOp::drive_vm() {
+  PYRO_TRY(vm_->flush(queue_));
+  frames_.clear();
+  const auto received = vm_->receive(frames_);
+  for (auto& frame : frames_) {
+    PYRO_TRY(take(frame));
+    if (has_ended()) {
+      return base::success();
+    }
+  }
+  if (!received.ok()) {
+    return lost(received.error().message);
+  }
+  if (vm_->is_over()) {
+    return lost("its supervisor pyro-vm ended");
+  }
+  if (frames_.empty() && base::monotonic_ms() >= deadline_ms_) {
+    return lost("its supervisor pyro-vm does not answer");
+  }
+  return vm_->flush(queue_);
+}
+
+base::Status StartVmOp::take(wire::Frame& frame) {
+  if (!greeted_ && frame.type != FrameType::failed) {
+    greeted_ = true;
+    return check_hello(frame);
+  }
+  switch (frame.type) {
+    case FrameType::progress: {
+      PYRO_TRY_ASSIGN(auto progress, wire::Progress::decode(frame.payload));
+      emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
+      return base::success();
+    }
+    case FrameType::log: {
+      PYRO_TRY_ASSIGN(const auto line, wire::Log::decode(frame.payload));
+      context().log.add(line.level, "vm {}: {}", id_, line.message);
+      return base::success();
+    }
+    case FrameType::failed: {
+      PYRO_TRY_ASSIGN(auto failed, wire::Failed::decode(frame.payload));
+      emit(Event::failure(base::make_error(failed.code, "vm {}: {}", id_, failed.message), std::move(failed.console)));
+      return base::success();
+    }
+    case FrameType::ready:
+      context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", id_,
+                        base::monotonic_ms() - start_->launched_ms());
+      queue_.push_control(wire::bare_frame(FrameType::status_request));
+      return vm_->flush(queue_);
+    case FrameType::status: {
+      PYRO_TRY_ASSIGN(const auto status, wire::Status::decode(frame.payload));
+      return finish(status);
+    }
+    default:
+      return lost("pyro-vm sent a frame that nobody expects now");
+  }
+}
+
+base::Status StartVmOp::finish(const wire::Status& status) {
+  // Only to be able to kill it when it does not answer any more.
+  run_.pid = status.pid;
+  run_.pid_start = process_start(status.pid);
+  PYRO_TRY(folder_->write_run(run_));
+  PYRO_TRY(folder_->write_record(record_));
+  done_ = true;
+  lock_.reset();
+  return tell();
+}
+
+base::Status StartVmOp::tell() {
+  PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(*folder_));
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.vms = make_vm_list({std::move(info)});
+  emit(std::move(event));
+  return base::success();
+}
+
+std::vector<VmInfo> reap_expired_vms(Context& context) {
+  std::vector<VmInfo> deleted;
+  const auto ids = list_vm_ids(context.settings.home);
+  if (!ids.ok()) {
+    return deleted;
+  }
+  const std::int64_t now_s = base::realtime_ns() / 1'000'000'000;
+  for (const std::string& id : *ids) {
+    const auto folder = VmFolder::open(context.settings.home, id);
+    if (!folder.ok()) {
+      continue;
+    }
+    auto info = look_at_vm(*folder);
+    bool due = false;
+    if (info.ok()) {
+      const std::int64_t at_s = delete_at(*info);
+      due = at_s != 0 && at_s <= now_s;
+    } else if (info.error().code == PYRO_ERROR_NOT_FOUND) {
+      due = folder->changed_at() + kLeftoverAgeS <= now_s;
+    } else {
+      context.log.add(PYRO_LOG_WARNING, "vm {}: {}", id, info.error().message);
+    }
+    if (!due) {
+      continue;
+    }
+    const auto lock = folder->try_lock();
+    if (!lock.ok() || !*lock) {
+      continue;
+    }
+    if (const auto removed = folder->remove(); !removed.ok()) {
+      context.log.add(PYRO_LOG_WARNING, "vm {}: {}", id, removed.error().message);
+    } else if (info.ok()) {
+      context.log.add(PYRO_LOG_INFO, "vm {}: deleted, its time is over", id);
+      deleted.push_back(std::move(*info));
+    }
+  }
+  return deleted;
+}
+
+}  // namespace pyro::client

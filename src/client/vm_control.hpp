@@ -1,0 +1,60 @@
+// A conversation with the supervisor of a VM that outlives its client, other than running a command: attach, say one
+// thing, hear the answer.
+// Thread rule: belongs to one thread at a time.
+#pragma once
+
+#include "client/poller.hpp"
+#include "client/vm_folder.hpp"
+#include "client/vm_link.hpp"
+#include "wire/messages.hpp"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace pyro::client {
+
+/// Connects to the supervisor and attaches to it. `poller` gets a deadline while that has to be tried again.
+class VmAttach {
+ public:
+  VmAttach(const VmFolder& folder, Poller& poller) : folder_(folder), poller_(poller) {}
+  /// The connection; nothing: call again when the poller wakes. Errors: STATE (it does not run), TIMEOUT.
+  base::Result<std::unique_ptr<VmLink>> poll();
+
+ private:
+  const VmFolder& folder_;
+  Poller& poller_;
+  std::int64_t deadline_ms_ = 0;
+};
+
+class VmControl {
+ public:
+  /// `request` goes out when the supervisor has said who it is. `folder` and `poller` outlive this.
+  VmControl(const VmFolder& folder, Poller& poller, base::Bytes request, std::int64_t timeout_ms)
+      : poller_(poller), attach_(folder, poller), request_(std::move(request)), timeout_ms_(timeout_ms) {}
+
+  struct Outcome {
+    /// The frames that came so far and were not given before.
+    std::vector<wire::Frame> frames;
+    /// The supervisor has closed the connection.
+    bool over = false;
+  };
+  /// Takes what has come. Errors: STATE (it does not run), TIMEOUT (it does not answer), INTERNAL.
+  base::Result<Outcome> poll();
+  void stop() noexcept;
+
+ private:
+  Poller& poller_;
+  VmAttach attach_;
+  base::Bytes request_;
+  std::int64_t timeout_ms_;
+  std::int64_t deadline_ms_ = 0;
+  std::unique_ptr<VmLink> vm_;
+  wire::FrameQueue queue_;
+  bool greeted_ = false;
+};
+
+/// Checks a supervisor's first frame. Tasks outlive upgrades of the library, so its build may be another one.
+base::Status check_hello(const wire::Frame& frame);
+
+}  // namespace pyro::client

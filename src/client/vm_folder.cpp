@@ -1,0 +1,264 @@
+#include "client/vm_folder.hpp"
+
+#include "base/io.hpp"
+#include "client/home.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace pyro::client {
+
+namespace {
+
+constexpr int kBacklog = 128;
+constexpr int kRemoveAttempts = 100;
+constexpr std::uint64_t kStatBlockBytes = 512;  // of st_blocks, stat(2)
+
+std::string vms_path(const std::string& home) {
+  return home + "/" + std::string(state::kVmsDir);
+}
+
+// For F_OFD_SETLK and F_OFD_GETLK (fcntl(2)).
+struct flock whole_file() noexcept {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+// Through the folder's descriptor: sun_path has 108 bytes, and a home folder's path may be longer.
+base::Result<sockaddr_un> socket_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return base::make_error(PYRO_ERROR_INTERNAL, "the path of a control socket is too long");
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+}  // namespace
+
+base::Error no_such_vm(const std::string& id) {
+  return base::make_error(PYRO_ERROR_NOT_FOUND,
+                          "there is no task or VM {}: pyro task list and pyro vm list show those that are", id);
+}
+
+std::string current_boot_id() {
+  auto text = base::read_file("/proc/sys/kernel/random/boot_id", 64);
+  if (!text.ok()) {
+    return {};
+  }
+  return text->substr(0, text->find('\n'));
+}
+
+base::Result<VmFolder> VmFolder::open(const std::string& home, const std::string& id) {
+  PYRO_TRY(state::check_vm_id(id));
+  auto fd = base::open_file(vms_path(home) + "/" + id, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!fd.ok()) {
+    return fd.error().sys_errno == ENOENT ? no_such_vm(id) : std::move(fd).error();
+  }
+  return VmFolder(home, id, std::move(fd).value());
+}
+
+base::Result<VmFolder> VmFolder::create(const std::string& home, const std::string& id) {
+  PYRO_TRY(ensure_home(home));
+  PYRO_TRY(base::make_directories(vms_path(home), 0700));
+  const std::string path = vms_path(home) + "/" + id;
+  if (::mkdir(path.c_str(), 0700) != 0) {
+    return errno == EEXIST ? base::make_error(PYRO_ERROR_EXISTS, "there is a VM {} already", id)
+                           : base::errno_error(errno, "cannot create the folder " + path);
+  }
+  return open(home, id);
+}
+
+std::string VmFolder::path(const char* name) const {
+  return fmt::format("/proc/self/fd/{}/{}", fd_.get(), name);
+}
+
+base::Result<base::Fd> VmFolder::open_file(const char* name, int flags, unsigned mode) const {
+  base::Fd file(::openat(fd_.get(), name, flags | O_CLOEXEC | O_NOFOLLOW, mode));
+  if (!file.valid()) {
+    return base::errno_error(errno, fmt::format("cannot open {} of VM {}", name, id_));
+  }
+  return file;
+}
+
+base::Result<state::VmRecord> VmFolder::record() const {
+  auto file = open_file(state::kVmRecordFile, O_RDONLY);
+  if (!file.ok()) {
+    return file.error().sys_errno == ENOENT ? no_such_vm(id_) : std::move(file).error();
+  }
+  PYRO_TRY_ASSIGN(const std::string text, base::read_all(file->get(), state::kMaxVmRecordBytes, "a VM's record"));
+  PYRO_TRY_ASSIGN(auto record, state::VmRecord::decode(text));
+  if (record.id != id_) {
+    return base::make_error(PYRO_ERROR_INTERNAL, "the record of VM {} is of another one, {}", id_, record.id);
+  }
+  return record;
+}
+
+base::Status VmFolder::write_record(const state::VmRecord& record) const {
+  return base::write_file_atomically(path(state::kVmRecordFile), record.encode(), 0600);
+}
+
+base::Result<std::optional<state::VmRun>> VmFolder::run() const {
+  auto file = open_file(state::kVmRunFile, O_RDONLY);
+  if (!file.ok() && file.error().sys_errno == ENOENT) {
+    return std::optional<state::VmRun>();
+  }
+  if (!file.ok()) {
+    return std::move(file).error();
+  }
+  PYRO_TRY_ASSIGN(const std::string text, base::read_all(file->get(), state::kMaxVmRecordBytes, "a VM's start"));
+  PYRO_TRY_ASSIGN(auto run, state::VmRun::decode(text));
+  return std::optional(std::move(run));
+}
+
+base::Status VmFolder::write_run(const state::VmRun& run) const {
+  return base::write_file_atomically(path(state::kVmRunFile), run.encode(), 0600);
+}
+
+base::Result<std::optional<base::Fd>> VmFolder::try_lock() const {
+  PYRO_TRY_ASSIGN(base::Fd file, open_file(state::kVmLockFile, O_RDWR | O_CREAT, 0600));
+  struct flock whole = whole_file();
+  if (::fcntl(file.get(), F_OFD_SETLK, &whole) == 0) {
+    return std::optional(std::move(file));
+  }
+  if (errno == EAGAIN || errno == EACCES) {
+    return std::optional<base::Fd>();
+  }
+  return base::errno_error(errno, "cannot lock VM " + id_);
+}
+
+base::Result<bool> VmFolder::is_locked() const {
+  auto file = open_file(state::kVmLockFile, O_RDWR);
+  if (!file.ok() && file.error().sys_errno == ENOENT) {
+    return false;
+  }
+  if (!file.ok()) {
+    return std::move(file).error();
+  }
+  struct flock whole = whole_file();
+  if (::fcntl(file->get(), F_OFD_GETLK, &whole) != 0) {
+    return base::errno_error(errno, "cannot look at the lock of VM " + id_);
+  }
+  return whole.l_type != F_UNLCK;
+}
+
+base::Result<base::Fd> VmFolder::listen() const {
+  PYRO_TRY_ASSIGN(const sockaddr_un address, socket_address(path(state::kVmSocketFile)));
+  base::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) {
+    return base::errno_error(errno, "cannot make a control socket");
+  }
+  ::unlinkat(fd_.get(), state::kVmSocketFile, 0);
+  // The folder is its owner's alone, so the mode that umask gives the socket does not matter.
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(socket.get(), kBacklog) != 0) {
+    return base::errno_error(errno, "cannot make the control socket of VM " + id_);
+  }
+  return socket;
+}
+
+base::Result<std::optional<base::Fd>> VmFolder::connect() const {
+  PYRO_TRY_ASSIGN(const sockaddr_un address, socket_address(path(state::kVmSocketFile)));
+  base::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.valid()) {
+    return base::errno_error(errno, "cannot make a control socket");
+  }
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    return std::optional(std::move(socket));
+  }
+  switch (errno) {
+    case EAGAIN:
+    case EINTR:
+      return std::optional<base::Fd>();
+    case ENOENT:
+    case ECONNREFUSED:
+      return base::make_error(PYRO_ERROR_STATE, "VM {} does not run", id_);
+    default:
+      return base::errno_error(errno, "cannot connect to VM " + id_);
+  }
+}
+
+base::Status VmFolder::remove() const {
+  // The record first: from then on it is a left-over, whatever happens. The lock last.
+  for (const char* name : {state::kVmRecordFile, state::kVmSocketFile, state::kVmDiskFile, state::kVmOutputFile,
+                           state::kVmCommandsFile, state::kVmRunFile}) {
+    if (::unlinkat(fd_.get(), name, 0) != 0 && errno != ENOENT) {
+      return base::errno_error(errno, fmt::format("cannot remove {} of VM {}", name, id_));
+    }
+  }
+  // What an atomic write left behind when it was cut off.
+  DIR* folder = ::opendir(path(".").c_str());
+  if (folder != nullptr) {
+    while (const dirent* entry = ::readdir(folder)) {
+      if (std::strcmp(entry->d_name, state::kVmLockFile) != 0) {
+        ::unlinkat(fd_.get(), entry->d_name, 0);
+      }
+    }
+    ::closedir(folder);
+  }
+  // Somebody who looks for a lock meanwhile makes a new one.
+  const std::string folder_path = vms_path(home_) + "/" + id_;
+  for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
+    ::unlinkat(fd_.get(), state::kVmLockFile, 0);
+    if (::rmdir(folder_path.c_str()) == 0 || errno == ENOENT) {
+      return base::success();
+    }
+    if (errno != ENOTEMPTY && errno != EEXIST) {
+      break;
+    }
+  }
+  return base::errno_error(errno, "cannot remove the folder of VM " + id_);
+}
+
+base::Status VmFolder::rename(const char* from, const char* to) const {
+  if (::renameat(fd_.get(), from, fd_.get(), to) != 0) {
+    return base::errno_error(errno, fmt::format("cannot put {} of VM {} in place", to, id_));
+  }
+  return base::success();
+}
+
+std::int64_t VmFolder::changed_at() const noexcept {
+  struct stat info {};
+  return ::fstat(fd_.get(), &info) == 0 ? info.st_mtim.tv_sec : 0;
+}
+
+std::uint64_t VmFolder::disk_used_bytes() const noexcept {
+  std::uint64_t total = 0;
+  for (const char* name : {state::kVmDiskFile, state::kVmOutputFile, state::kVmCommandsFile}) {
+    struct stat info {};
+    if (::fstatat(fd_.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+      total += static_cast<std::uint64_t>(info.st_blocks) * kStatBlockBytes;
+    }
+  }
+  return total;
+}
+
+base::Result<std::vector<std::string>> list_vm_ids(const std::string& home) {
+  std::vector<std::string> ids;
+  DIR* folder = ::opendir(vms_path(home).c_str());
+  if (folder == nullptr) {
+    if (errno == ENOENT) {
+      return ids;
+    }
+    return base::errno_error(errno, "cannot list " + vms_path(home));
+  }
+  while (const dirent* entry = ::readdir(folder)) {
+    if (state::check_vm_id(entry->d_name).ok()) {
+      ids.emplace_back(entry->d_name);
+    }
+  }
+  ::closedir(folder);
+  return ids;
+}
+
+}  // namespace pyro::client

@@ -1,0 +1,262 @@
+#include "client/vm_ops.hpp"
+
+#include "base/clock.hpp"
+#include "client/process_identity.hpp"
+#include "client/start_vm_op.hpp"
+
+#include <algorithm>
+#include <csignal>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace pyro::client {
+
+using wire::FrameType;
+
+namespace {
+
+// Answers come at once; a machine that swaps is slow, not broken.
+constexpr std::int64_t kAnswerMs = 10'000;
+// The guest has ten seconds to power off (supervisor.hpp, stop_ms), then it is cut.
+constexpr std::int64_t kStopMs = 25'000;
+// A supervisor that is told to drop everything does so at once; else it is killed.
+constexpr std::int64_t kDiscardMs = 3'000;
+constexpr std::int64_t kDeadMs = 10'000;
+constexpr std::int64_t kRetryMs = 5;
+
+}  // namespace
+
+// ---- what they share
+
+base::Status VmOp::open() {
+  if (!folder_) {
+    PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, id_));
+    PYRO_TRY(folder_->record());
+  }
+  return base::success();
+}
+
+base::Status VmOp::tell(std::optional<wire::Status> live) {
+  PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(*folder_));
+  info.live = std::move(live);
+  if (info.live && info.live->state == "running") {
+    info.state = PYRO_VM_RUNNING;
+  }
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.vms = make_vm_list({std::move(info)});
+  emit(std::move(event));
+  return base::success();
+}
+
+void VmOp::stop() noexcept {
+  if (control_) {
+    control_->stop();
+  }
+  [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
+}
+
+// ---- status
+
+base::Status StatusOp::step() {
+  PYRO_TRY(open());
+  if (!control_) {
+    PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
+    if (info.state != PYRO_VM_RUNNING) {
+      return tell();
+    }
+    control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::status_request), kAnswerMs);
+  }
+  auto outcome = control_->poll();
+  if (!outcome.ok() && outcome.error().code == PYRO_ERROR_STATE) {
+    // It has ended just now, or does not listen yet.
+    return tell();
+  }
+  if (!outcome.ok()) {
+    return std::move(outcome).error();
+  }
+  for (const wire::Frame& frame : outcome->frames) {
+    if (frame.type == FrameType::status) {
+      PYRO_TRY_ASSIGN(auto status, wire::Status::decode(frame.payload));
+      return tell(std::move(status));
+    }
+  }
+  return outcome->over ? tell() : base::success();
+}
+
+// ---- stop
+
+base::Status StopVmOp::step() {
+  PYRO_TRY(open());
+  if (!control_) {
+    PYRO_TRY_ASSIGN(const bool runs, folder_->is_locked());
+    if (!runs) {
+      return tell();
+    }
+    control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::stop), kStopMs);
+  }
+  if (!over_) {
+    auto outcome = control_->poll();
+    if (!outcome.ok() && outcome.error().code != PYRO_ERROR_STATE) {
+      return std::move(outcome).error();
+    }
+    if (!outcome.ok()) {
+      PYRO_TRY_ASSIGN(const bool runs, folder_->is_locked());
+      if (runs) {
+        return base::make_error(PYRO_ERROR_STATE, "task {} is being started: stop it when it runs, or delete it", id_);
+      }
+      return tell();
+    }
+    over_ = outcome->over;
+    if (!over_) {
+      return base::success();
+    }
+  }
+  // The connection closes a moment before the process is gone.
+  PYRO_TRY_ASSIGN(const bool locked, folder_->is_locked());
+  return locked ? poller().set_deadline(base::monotonic_ms() + kRetryMs) : tell();
+}
+
+// ---- a new TTL
+
+base::Status SetTtlOp::step() {
+  PYRO_TRY(open());
+  if (!control_) {
+    PYRO_TRY_ASSIGN(auto record, folder_->record());
+    record.ttl_ms = ttl_ms_;
+    PYRO_TRY(folder_->write_record(record));
+    base::Bytes request = wire::message_frame(FrameType::set_ttl, 0, wire::SetTtl{ttl_ms_});
+    const base::Bytes ask = wire::bare_frame(FrameType::status_request);
+    request.insert(request.end(), ask.begin(), ask.end());
+    control_.emplace(*folder_, poller(), std::move(request), kAnswerMs);
+  }
+  auto outcome = control_->poll();
+  if (!outcome.ok() && outcome.error().code == PYRO_ERROR_STATE) {
+    return tell();  // for its next start
+  }
+  if (!outcome.ok()) {
+    return std::move(outcome).error();
+  }
+  for (const wire::Frame& frame : outcome->frames) {
+    if (frame.type == FrameType::status) {
+      PYRO_TRY_ASSIGN(auto status, wire::Status::decode(frame.payload));
+      return tell(std::move(status));
+    }
+  }
+  return outcome->over ? tell() : base::success();
+}
+
+// ---- delete
+
+base::Status DeleteVmOp::step() {
+  if (!folder_) {
+    auto folder = VmFolder::open(settings().home, id_);
+    if (!folder.ok() && folder.error().code == PYRO_ERROR_NOT_FOUND) {
+      Event event;
+      event.kind = PYRO_EVENT_DONE;
+      event.vms = make_vm_list({});
+      emit(std::move(event));
+      return base::success();
+    }
+    if (!folder.ok()) {
+      return std::move(folder).error();
+    }
+    folder_ = std::move(folder).value();
+    // A damaged one is deleted as well.
+    if (auto info = look_at_vm(*folder_); info.ok()) {
+      info_ = std::move(*info);
+    }
+    deadline_ms_ = base::monotonic_ms() + kDiscardMs;
+    control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::discard), kDiscardMs);
+  }
+  PYRO_TRY_ASSIGN(const auto lock, folder_->try_lock());
+  if (lock) {
+    return remove();
+  }
+  if (!told_) {
+    const auto outcome = control_->poll();
+    told_ = !outcome.ok() || outcome->over;
+  }
+  const std::int64_t now_ms = base::monotonic_ms();
+  if (now_ms >= deadline_ms_) {
+    if (std::exchange(killed_, true)) {
+      return base::make_error(PYRO_ERROR_TIMEOUT, "the supervisor of VM {} does not end", id_);
+    }
+    deadline_ms_ = now_ms + kDeadMs;
+    PYRO_TRY(kill());
+  }
+  return poller().set_deadline(now_ms + kRetryMs);
+}
+
+// The supervisor does not listen: a process that is stopped, or broken.
+base::Status DeleteVmOp::kill() {
+  PYRO_TRY_ASSIGN(const auto run, folder_->run());
+  if (!run || run->pid <= 1 || run->boot_id != current_boot_id()) {
+    return base::success();
+  }
+  const auto pidfd = jail::open_pidfd(static_cast<pid_t>(run->pid));
+  // Between both looks the number stays the same process's: the descriptor holds it.
+  if (pidfd.ok() && process_start(run->pid) == run->pid_start && run->pid_start != 0) {
+    context().log.add(PYRO_LOG_WARNING, "vm {}: its supervisor does not answer and is killed", id_);
+    ::syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0);
+  }
+  return base::success();
+}
+
+base::Status DeleteVmOp::remove() {
+  PYRO_TRY(folder_->remove());
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  std::vector<VmInfo> deleted;
+  if (info_) {
+    deleted.push_back(std::move(*info_));
+  }
+  event.vms = make_vm_list(deleted);
+  emit(std::move(event));
+  return base::success();
+}
+
+// ---- list, reap
+
+bool ListVmsOp::matches(const VmInfo& info) const {
+  const auto has = [&info](const auto& label) {
+    return std::find(info.record.labels.begin(), info.record.labels.end(), label) != info.record.labels.end();
+  };
+  return info.record.kind == request_.kind &&
+         (request_.state_mask == 0 || (request_.state_mask >> info.state & 1U) != 0) &&
+         std::all_of(request_.labels.begin(), request_.labels.end(), has);
+}
+
+base::Status ListVmsOp::step() {
+  PYRO_TRY_ASSIGN(const auto ids, list_vm_ids(settings().home));
+  std::vector<VmInfo> infos;
+  for (const std::string& id : ids) {
+    const auto folder = VmFolder::open(settings().home, id);
+    auto info = folder.ok() ? look_at_vm(*folder) : base::Result<VmInfo>(folder.error());
+    if (info.ok() && matches(*info)) {
+      infos.push_back(std::move(*info));
+    } else if (!info.ok() && info.error().code != PYRO_ERROR_NOT_FOUND) {
+      // One that is damaged must not hide the others.
+      context().log.add(PYRO_LOG_WARNING, "vm {}: {}", id, info.error().message);
+    }
+  }
+  std::sort(infos.begin(), infos.end(), [](const VmInfo& left, const VmInfo& right) {
+    return std::pair(right.record.created_ns, right.record.id) < std::pair(left.record.created_ns, left.record.id);
+  });
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.vms = make_vm_list(infos);
+  emit(std::move(event));
+  return base::success();
+}
+
+base::Status ReapOp::step() {
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.vms = make_vm_list(reap_expired_vms(context()));
+  emit(std::move(event));
+  return base::success();
+}
+
+}  // namespace pyro::client

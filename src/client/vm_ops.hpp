@@ -1,0 +1,106 @@
+// Everything about VMs that outlive their client that neither starts one nor runs a command in one, as operations: what
+// it does, which there are, stopping, a new TTL, deleting.
+// Thread rule: as Op.
+#pragma once
+
+#include "client/op.hpp"
+#include "client/vm_control.hpp"
+#include "client/vm_info.hpp"
+
+#include <optional>
+#include <string>
+
+namespace pyro::client {
+
+/// An operation about one VM, up to the conversation with its supervisor, if it runs.
+class VmOp : public Op {
+ protected:
+  VmOp(ContextPtr context, Poller poller, std::string id)
+      : Op(std::move(context), std::move(poller)), id_(std::move(id)) {}
+
+  base::Status open();
+  /// Emits DONE with what there is of the VM now, and what its supervisor said.
+  base::Status tell(std::optional<wire::Status> live = std::nullopt);
+  void stop() noexcept override;
+
+  std::string id_;
+  std::optional<VmFolder> folder_;
+  std::optional<VmControl> control_;
+};
+
+class StatusOp final : public VmOp {
+ public:
+  StatusOp(ContextPtr context, Poller poller, std::string id)
+      : VmOp(std::move(context), std::move(poller), std::move(id)) {}
+
+ private:
+  base::Status step() override;
+};
+
+class StopVmOp final : public VmOp {
+ public:
+  StopVmOp(ContextPtr context, Poller poller, std::string id)
+      : VmOp(std::move(context), std::move(poller), std::move(id)) {}
+
+ private:
+  base::Status step() override;
+  bool over_ = false;
+};
+
+class SetTtlOp final : public VmOp {
+ public:
+  SetTtlOp(ContextPtr context, Poller poller, std::string id, std::uint64_t ttl_ms)
+      : VmOp(std::move(context), std::move(poller), std::move(id)), ttl_ms_(ttl_ms) {}
+
+ private:
+  base::Status step() override;
+  std::uint64_t ttl_ms_;
+};
+
+class DeleteVmOp final : public VmOp {
+ public:
+  DeleteVmOp(ContextPtr context, Poller poller, std::string id)
+      : VmOp(std::move(context), std::move(poller), std::move(id)) {}
+
+ private:
+  base::Status step() override;
+  base::Status converse();
+  base::Status remove();
+  base::Status kill();
+  /// What is told of it in the end.
+  std::optional<VmInfo> info_;
+  std::int64_t deadline_ms_ = 0;
+  bool told_ = false;
+  bool killed_ = false;
+};
+
+struct ListRequest {
+  state::VmKind kind = state::VmKind::task;
+  state::Labels labels;
+  /// 0: all.
+  std::uint32_t state_mask = 0;
+};
+
+class ListVmsOp final : public Op {
+ public:
+  ListVmsOp(ContextPtr context, Poller poller, ListRequest request)
+      : Op(std::move(context), std::move(poller)), request_(std::move(request)) {}
+
+ private:
+  base::Status step() override;
+  void stop() noexcept override {}
+  [[nodiscard]] bool matches(const VmInfo& info) const;
+
+  ListRequest request_;
+};
+
+class ReapOp final : public Op {
+ public:
+  ReapOp(ContextPtr context, Poller poller) : Op(std::move(context), std::move(poller)) {}
+
+ private:
+  base::Status step() override;
+  void stop() noexcept override {}
+};
+
+}  // namespace pyro::client
