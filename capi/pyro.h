@@ -742,17 +742,29 @@ typedef struct pyro_exec_options {
 /** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
 PYRO_API void pyro_exec_options_init(pyro_exec_options *options, size_t size) PYRO_NOEXCEPT;
 
+/** How pyro_task_logs_start() tells what commands printed. */
+typedef enum pyro_logs_mode {
+  /** In the list that ends it. */
+  PYRO_LOGS_LIST = 0,
+  /** As STDOUT and STDERR events in the order of printing: all that there is now. */
+  PYRO_LOGS_STREAM = 1,
+  /** The same, and what is still to come: until the command asked for has ended, or the task does not run. */
+  PYRO_LOGS_FOLLOW = 2,
+
+  PYRO_LOGS_MODE_FORCE_32BIT = 0x7fffffff
+} pyro_logs_mode;
+
 /** What to tell of a task's journal. */
 typedef struct pyro_logs_options {
   uint32_t struct_size;
-  /** 1, with pyro_task_logs_start(): output that is still to come follows, until the commands asked for have ended or the task does not run. */
-  uint32_t follow;
+  /** pyro_logs_mode. The blocking call knows LIST only. */
+  uint32_t mode;
   const char *task_id;
   /** Only this command. Default: the newest ones. */
   uint64_t command_number;
   /** How many of the newest commands. Default: 1000. UINT64_MAX: all. */
   uint64_t command_limit;
-  /** How much of each stream of each command, the last part. Default: 1 MiB. UINT64_MAX: all that is kept. */
+  /** LIST: how much of each stream of each command, the last part. Default: 1 MiB. UINT64_MAX: all that is kept. */
   uint64_t output_limit_bytes;
 } pyro_logs_options;
 
@@ -780,7 +792,7 @@ PYRO_API pyro_status pyro_task_status_start(pyro_context *context, const pyro_ta
 PYRO_API pyro_status pyro_task_list(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_task_list_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
-/** Its commands, with what they printed. The journal can be read while they run and after the VM is gone. As an operation, with follow: STDOUT and STDERR events in the order of printing, then DONE. *list is owned: pyro_command_list_destroy(). */
+/** Its commands, with what they printed. The journal can be read while they run and after the VM is gone. As an operation: (STDOUT | STDERR)* by its mode, then DONE. *list is owned: pyro_command_list_destroy(). */
 PYRO_API pyro_status pyro_task_logs(pyro_context *context, const pyro_logs_options *options, pyro_command_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_task_logs_start(pyro_context *context, const pyro_logs_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 

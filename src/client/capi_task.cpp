@@ -74,8 +74,8 @@ OpResult make_exec(pyro_context* context, const pyro_exec_options* given, std::u
 OpResult make_logs(pyro_context* context, const pyro_logs_options* given, bool is_blocking) {
   PYRO_TRY_ASSIGN(const auto options, required(given, "pyro_logs_options"));
   PYRO_TRY_ASSIGN(auto request, make_logs_request(options));
-  if (is_blocking && request.follow) {
-    return base::make_error(PYRO_ERROR_INVALID, "follow is not for the blocking call: use pyro_task_logs_start()");
+  if (is_blocking && request.mode != PYRO_LOGS_LIST) {
+    return base::make_error(PYRO_ERROR_INVALID, "this mode is not for the blocking call: use pyro_task_logs_start()");
   }
   PYRO_TRY_ASSIGN(auto poller, Poller::make());
   return std::unique_ptr<Op>(std::make_unique<LogsOp>(context->shared, std::move(poller), std::move(request)));

@@ -37,8 +37,8 @@ base::Status LogsOp::step() {
     return base::make_error(PYRO_ERROR_NOT_FOUND, "task {} has no command {}", request_.task_id,
                             request_.command_number);
   }
-  const bool over = !request_.follow || !runs || all_ended();
-  if (!request_.follow) {
+  const bool over = request_.mode != PYRO_LOGS_FOLLOW || !runs || all_ended();
+  if (request_.mode == PYRO_LOGS_LIST) {
     PYRO_TRY(collect_output());
     return finish();
   }
@@ -148,7 +148,7 @@ base::Status LogsOp::finish() {
   }
   Event event;
   event.kind = PYRO_EVENT_DONE;
-  event.commands = make_command_list(entries, request_.task_id, !request_.follow);
+  event.commands = make_command_list(entries, request_.task_id, request_.mode == PYRO_LOGS_LIST);
   emit(std::move(event));
   return base::success();
 }

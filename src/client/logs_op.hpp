@@ -18,7 +18,7 @@ struct LogsRequest {
   std::uint64_t command_number = 0;
   std::uint64_t command_limit = 1000;
   std::uint64_t output_limit_bytes = 1024 * 1024;
-  bool follow = false;
+  pyro_logs_mode mode = PYRO_LOGS_LIST;
 };
 
 class LogsOp final : public Op {

@@ -103,7 +103,11 @@ base::Result<ExecRequest> make_exec_request(const pyro_exec_options& options) {
 base::Result<LogsRequest> make_logs_request(const pyro_logs_options& options) {
   LogsRequest request;
   PYRO_TRY_ASSIGN(request.task_id, take_task_id(options.task_id));
-  PYRO_TRY_ASSIGN(request.follow, flag("follow", options.follow));
+  if (options.mode > PYRO_LOGS_FOLLOW) {
+    return base::make_error(PYRO_ERROR_INVALID, "mode is {}: 0 (list), 1 (stream) and 2 (follow) are possible",
+                            options.mode);
+  }
+  request.mode = static_cast<pyro_logs_mode>(options.mode);
   request.command_number = options.command_number;
   request.command_limit = options.command_limit == 0 ? kDefaultCommandLimit : options.command_limit;
   request.output_limit_bytes = options.output_limit_bytes == 0 ? kDefaultOutputLimitBytes : options.output_limit_bytes;

@@ -34,7 +34,9 @@ base::Result<std::unique_ptr<VmLink>> VmAttach::poll() {
   }
   PYRO_TRY(poller_.set_deadline(0));
   PYRO_TRY_ASSIGN(auto vm, VmLink::attach(std::move(*socket), poller_));
-  PYRO_TRY(vm->send_first(wire::message_frame(wire::FrameType::attach, 0, wire::Attach{}), {}));
+  if (attaches_) {
+    PYRO_TRY(vm->send_first(wire::message_frame(wire::FrameType::attach, 0, wire::Attach{}), {}));
+  }
   return vm;
 }
 

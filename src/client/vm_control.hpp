@@ -14,24 +14,27 @@
 
 namespace pyro::client {
 
-/// Connects to the supervisor and attaches to it. `poller` gets a deadline while that has to be tried again.
+/// Connects to the supervisor, and attaches to it: a client that keeps the VM from expiring. Without that it can only ask
+/// for the status. `poller` gets a deadline while that has to be tried again.
 class VmAttach {
  public:
-  VmAttach(const VmFolder& folder, Poller& poller) : folder_(folder), poller_(poller) {}
+  VmAttach(const VmFolder& folder, Poller& poller, bool attaches = true)
+      : folder_(folder), poller_(poller), attaches_(attaches) {}
   /// The connection; nothing: call again when the poller wakes. Errors: STATE (it does not run), TIMEOUT.
   base::Result<std::unique_ptr<VmLink>> poll();
 
  private:
   const VmFolder& folder_;
   Poller& poller_;
+  bool attaches_;
   std::int64_t deadline_ms_ = 0;
 };
 
 class VmControl {
  public:
   /// `request` goes out when the supervisor has said who it is. `folder` and `poller` outlive this.
-  VmControl(const VmFolder& folder, Poller& poller, base::Bytes request, std::int64_t timeout_ms)
-      : poller_(poller), attach_(folder, poller), request_(std::move(request)), timeout_ms_(timeout_ms) {}
+  VmControl(const VmFolder& folder, Poller& poller, base::Bytes request, std::int64_t timeout_ms, bool attaches = true)
+      : poller_(poller), attach_(folder, poller, attaches), request_(std::move(request)), timeout_ms_(timeout_ms) {}
 
   struct Outcome {
     /// The frames that came so far and were not given before.

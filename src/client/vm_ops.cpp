@@ -66,7 +66,7 @@ base::Status StatusOp::step() {
     if (info.state != PYRO_VM_RUNNING) {
       return tell();
     }
-    control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::status_request), kAnswerMs);
+    control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::status_request), kAnswerMs, false);
   }
   auto outcome = control_->poll();
   if (!outcome.ok() && outcome.error().code == PYRO_ERROR_STATE) {

@@ -780,24 +780,34 @@ class pyro_exec_options(ctypes.Structure):
     ]
 
 
+class LogsMode(IntEnum):
+    """How pyro_task_logs_start() tells what commands printed."""
+
+    #: In the list that ends it.
+    LIST = 0
+    #: As STDOUT and STDERR events in the order of printing: all that there is now.
+    STREAM = 1
+    #: The same, and what is still to come: until the command asked for has ended, or the task does not run.
+    FOLLOW = 2
+
+
 class pyro_logs_options(ctypes.Structure):
     """What to tell of a task's journal."""
 
     struct_size: int
-    #: 1, with pyro_task_logs_start(): output that is still to come follows, until the commands asked for have ended or
-    #: the task does not run.
-    follow: int
+    #: pyro_logs_mode.
+    mode: int
     task_id: Optional[bytes]
     #: Only this command.
     command_number: int
     #: How many of the newest commands.
     command_limit: int
-    #: How much of each stream of each command, the last part.
+    #: LIST: how much of each stream of each command, the last part.
     output_limit_bytes: int
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
-        ("follow", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
         ("task_id", ctypes.c_char_p),
         ("command_number", ctypes.c_uint64),
         ("command_limit", ctypes.c_uint64),
