@@ -10,14 +10,32 @@
 
 namespace pyro::cli {
 
-/// pyro run
+/// pyro run, pyro task exec
 struct RunArguments {
   CommonOptions common;
   RunOptions options;
+  /// Of a task to run it in: then what `options` says of a VM does not count. Else empty.
+  std::string task_id;
+  /// Do not wait for a task's command.
+  bool detach = false;
   /// Read standard input even if it is a terminal.
   bool interactive = false;
   /// Never read standard input.
   bool no_stdin = false;
+};
+
+enum class TaskAction { create, status, list, logs, stop, start, ttl, remove, reap };
+
+/// pyro task ..., except exec
+struct TaskArguments {
+  CommonOptions common;
+  TaskAction action = TaskAction::list;
+  TaskOptions options;
+  std::string id;
+  TaskFilter filter;
+  LogsOptions logs;
+  bool follow = false;
+  Seconds ttl;
 };
 
 enum class EnvAction { list, build, inspect, import_environment, export_environment, prune, pull };
@@ -44,7 +62,7 @@ struct Answer {
   std::string text;
 };
 
-using CommandLine = std::variant<Answer, RunArguments, EnvArguments, DoctorArguments>;
+using CommandLine = std::variant<Answer, RunArguments, TaskArguments, EnvArguments, DoctorArguments>;
 
 CommandLine parse_command_line(int argc, char** argv);
 

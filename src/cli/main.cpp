@@ -4,6 +4,7 @@
 #include "cli/env_command.hpp"
 #include "cli/run_command.hpp"
 #include "cli/signals.hpp"
+#include "cli/task_command.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@ struct Execute {
     return answer.exit_code;
   }
   int operator()(const RunArguments& arguments) const { return run_command(arguments, signals); }
+  int operator()(const TaskArguments& arguments) const { return task_command(arguments, signals); }
   int operator()(const EnvArguments& arguments) const { return env_command(arguments, signals); }
   int operator()(const DoctorArguments& arguments) const { return doctor_command(arguments, signals); }
 };

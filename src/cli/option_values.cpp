@@ -110,6 +110,18 @@ Engine parse_engine(std::string_view text) {
   refuse("--engine", text, "auto, kvm or software");
 }
 
+std::map<std::string, std::string> parse_labels(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> labels;
+  for (const std::string& text : texts) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw Error(ErrorCode::invalid, fmt::format("--label: \"{}\" is not NAME=VALUE", text));
+    }
+    labels[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return labels;
+}
+
 std::map<std::string, std::string> parse_variables(const std::vector<std::string>& texts) {
   std::map<std::string, std::string> variables;
   for (const std::string& text : texts) {

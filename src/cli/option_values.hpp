@@ -27,6 +27,9 @@ Seconds parse_seconds(std::string_view option, std::string_view text);
 /// "auto", "kvm" or "software".
 Engine parse_engine(std::string_view text);
 
+/// "NAME=VALUE" each.
+std::map<std::string, std::string> parse_labels(const std::vector<std::string>& texts);
+
 /// "NAME=value", or "NAME" for the value that this program has; later ones win.
 std::map<std::string, std::string> parse_variables(const std::vector<std::string>& texts);
 

@@ -24,6 +24,23 @@ namespace {
 // A second Ctrl-C within this time ends the VM, whatever the command does about the first.
 constexpr std::chrono::seconds kSecondInterrupt{2};
 
+// What both kinds of a command share.
+ExecOptions exec_options(const RunOptions& from) {
+  ExecOptions to;
+  to.command = from.command;
+  to.env = from.env;
+  to.cwd = from.cwd;
+  to.user = from.user;
+  to.stdin_data = from.stdin_data;
+  to.stdin_stream = from.stdin_stream;
+  to.pty = from.pty;
+  to.pty_rows = from.pty_rows;
+  to.pty_columns = from.pty_columns;
+  to.timeout_seconds = from.timeout_seconds;
+  to.output_limit_bytes = from.output_limit_bytes;
+  return to;
+}
+
 class RunSession {
  public:
   RunSession(const Pyro& pyro, const RunArguments& arguments, Signals& signals)
@@ -31,7 +48,7 @@ class RunSession {
         signals_(signals),
         progress_(arguments.common.quiet),
         input_(arguments.options.stdin_stream),
-        operation_(pyro.start_run_in_vm(arguments.options)) {}
+        operation_(start(pyro, arguments)) {}
 
   int drive() {
     while (!finished()) {
@@ -50,6 +67,11 @@ class RunSession {
   }
 
  private:
+  static RunOperation start(const Pyro& pyro, const RunArguments& arguments) {
+    return arguments.task_id.empty() ? pyro.start_run_in_vm(arguments.options)
+                                     : pyro.start_exec_task(arguments.task_id, exec_options(arguments.options));
+  }
+
   [[nodiscard]] bool blocked() const { return stdout_.pending() || stderr_.pending(); }
   [[nodiscard]] bool finished() const { return operation_.ended() && !blocked(); }
 
@@ -72,6 +94,7 @@ class RunSession {
         break;
       case EventKind::started:
         started_ = true;
+        command_number_ = event.command_number;
         progress_.clear();
         if (arguments_.options.pty) {
           raw_mode_.enter();
@@ -181,6 +204,10 @@ class RunSession {
     stdout_.drop();
     stderr_.drop();
     operation_.cancel();
+    if (command_number_ != 0 && !arguments_.common.quiet) {
+      raw_mode_.leave();
+      say(fmt::format("the command goes on: pyro task logs -f {} {}", arguments_.task_id, command_number_));
+    }
   }
 
   void send(int number) {
@@ -222,6 +249,8 @@ class RunSession {
   Output stderr_{STDERR_FILENO};
   int write_error_ = 0;
   bool started_ = false;
+  /// In its task; 0: it has a VM of its own.
+  std::uint64_t command_number_ = 0;
   std::optional<std::chrono::steady_clock::time_point> interrupted_at_;
   RawMode raw_mode_;
   RunOperation operation_;  // last: ended first, so that the VM is gone before the terminal is restored
@@ -263,6 +292,9 @@ std::string RunSession::to_json(const Result& result) {
       .add("engine", to_string(result.engine))
       .add("start_kind", to_string(result.start_kind))
       .add("vm_id", result.vm_id);
+  if (!result.task_id.empty()) {
+    object.add("task_id", result.task_id).add("command_number", result.command_number);
+  }
   return object.str();
 }
 
@@ -287,6 +319,13 @@ void RunSession::say_notes(const Result& result) const {
 int run_command(const RunArguments& arguments, Signals& signals) {
   const Pyro pyro = open_pyro(arguments.common);
   try {
+    if (arguments.detach) {
+      const std::uint64_t number = pyro.exec_task_detached(arguments.task_id, exec_options(arguments.options));
+      say_log(pyro, arguments.common);
+      return print(arguments.common.json
+                       ? JsonObject().add("task_id", arguments.task_id).add("command_number", number).str()
+                       : fmt::to_string(number));
+    }
     const int exit_code = RunSession(pyro, arguments, signals).drive();
     say_log(pyro, arguments.common);
     return exit_code;

@@ -1,0 +1,12 @@
+// The command line of `pyro task`, except exec (run_options.hpp).
+#pragma once
+
+#include "cli/run_options.hpp"
+
+namespace pyro::cli {
+
+CLI::App* add_task(CLI::App& app, TaskArguments& arguments, RunTexts& texts);
+/// Values of options, after the parser. `command`: the one below `task`. Throws Error invalid.
+void understand_task(TaskArguments& arguments, const RunTexts& texts, const CLI::App* command);
+
+}  // namespace pyro::cli
