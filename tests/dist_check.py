@@ -15,6 +15,7 @@ include/pyro/asio.hpp
 include/pyro/operation.hpp
 include/pyro/pyro.h
 include/pyro/pyro.hpp
+include/pyro/task_types.hpp
 include/pyro/types.hpp
 lib/cmake/pyro/pyro-config-version.cmake
 lib/cmake/pyro/pyro-config.cmake

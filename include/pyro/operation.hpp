@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pyro/pyro.h>
+#include <pyro/task_types.hpp>
 #include <pyro/types.hpp>
 
 #include <algorithm>
@@ -33,7 +34,7 @@ enum class EventKind : std::uint32_t {
   stderr_data = PYRO_EVENT_STDERR,
   /// Last event of an operation that runs a command: result.
   exit = PYRO_EVENT_EXIT,
-  /// Last event of any other operation: environments or doctor.
+  /// Last event of any other operation: environments, doctor, tasks or commands.
   done = PYRO_EVENT_DONE
 };
 
@@ -53,6 +54,10 @@ struct Event {
   const Result* result = nullptr;
   const EnvironmentList* environments = nullptr;
   const DoctorReport* doctor = nullptr;
+  const TaskList* tasks = nullptr;
+  const CommandList* commands = nullptr;
+  /// started: the command's number in its task. stdout_data, stderr_data of start_logs_task(): whose it is.
+  std::uint64_t command_number = 0;
 };
 
 /// Called with the events of kind progress.
@@ -123,6 +128,8 @@ inline Result make_result(const pyro_result& from) {
   to.engine = static_cast<Engine>(from.engine);
   to.start_kind = static_cast<StartKind>(from.start_kind);
   to.vm_id = text(from.vm_id);
+  to.task_id = text(from.task_id);
+  to.command_number = from.command_number;
   return to;
 }
 
@@ -149,6 +156,89 @@ inline DoctorReport make_report(const pyro_doctor_report& from) {
     const pyro_check& check = *from.checks[i];
     to.checks.push_back(
         {text(check.name), static_cast<CheckStatus>(check.status), text(check.message), text(check.remedy)});
+  }
+  to.json = text(from.json);
+  return to;
+}
+
+inline std::chrono::sys_seconds seconds_since_epoch(std::int64_t seconds) {
+  return std::chrono::sys_seconds(std::chrono::seconds(seconds));
+}
+
+inline TaskList make_tasks(const pyro_vm_list& from) {
+  TaskList to;
+  to.tasks.reserve(from.count);
+  for (std::size_t i = 0; i < from.count; ++i) {
+    const pyro_vm_info& item = *from.items[i];
+    TaskInfo& task = to.tasks.emplace_back();
+    task.id = text(item.id);
+    task.state = static_cast<TaskState>(item.state);
+    task.reason = text(item.reason);
+    task.environment = text(item.environment);
+    for (std::size_t label = 0; label < item.label_count; ++label) {
+      const std::string_view both = view(item.labels[label]);
+      const auto equals = both.find('=');
+      task.labels.emplace(both.substr(0, equals), equals == std::string_view::npos ? "" : both.substr(equals + 1));
+    }
+    task.engine = static_cast<Engine>(item.engine);
+    task.vcpu_count = item.vcpu_count;
+    task.mem_mib = item.mem_mib;
+    task.disk_mib = item.disk_mib;
+    task.running_commands = item.running_commands;
+    task.command_count = item.command_count;
+    task.created_at = seconds_since_epoch(item.created_at);
+    task.started_at = seconds_since_epoch(item.started_at);
+    task.expires_at = seconds_since_epoch(item.expires_at);
+    task.uptime_ms = item.uptime_ms;
+    task.cpu_time_ms = item.cpu_time_ms;
+    task.disk_used_bytes = item.disk_used_bytes;
+  }
+  to.json = text(from.json);
+  return to;
+}
+
+inline std::vector<std::string> texts(const char* const* from, std::size_t count) {
+  std::vector<std::string> to;
+  for (std::size_t i = 0; i < count; ++i) {
+    to.push_back(text(from[i]));
+  }
+  return to;
+}
+
+inline CommandList make_commands(const pyro_command_list& from) {
+  CommandList to;
+  to.commands.reserve(from.count);
+  for (std::size_t i = 0; i < from.count; ++i) {
+    const pyro_command& item = *from.items[i];
+    CommandRecord& command = to.commands.emplace_back();
+    command.number = item.number;
+    command.running = item.running != 0;
+    command.argv = texts(item.argv, item.argc);
+    command.argv_truncated = item.argv_truncated != 0;
+    command.cwd = text(item.cwd);
+    command.user = text(item.user);
+    command.env_names = texts(item.env_names, item.env_count);
+    command.pty = item.pty != 0;
+    command.started_at = std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(item.started_at_ns)));
+    command.exit_code = item.exit_code;
+    command.term_signal = item.term_signal;
+    command.timed_out = item.timed_out != 0;
+    command.oom_killed = item.oom_killed != 0;
+    command.message = text(item.message);
+    command.duration_ms = item.duration_ms;
+    command.cpu_time_ms = item.cpu_time_ms;
+    command.memory_peak_bytes = item.memory_peak_bytes;
+    command.stdout_total_bytes = item.stdout_total_bytes;
+    command.stderr_total_bytes = item.stderr_total_bytes;
+    if (item.stdout_data != nullptr) {
+      command.stdout_data.assign(item.stdout_data, item.stdout_size);
+    }
+    if (item.stderr_data != nullptr) {
+      command.stderr_data.assign(item.stderr_data, item.stderr_size);
+    }
+    command.stdout_truncated = item.stdout_truncated != 0;
+    command.stderr_truncated = item.stderr_truncated != 0;
   }
   to.json = text(from.json);
   return to;
@@ -279,6 +369,8 @@ class Operation {
   std::optional<Result> result_;
   std::optional<EnvironmentList> environments_;
   std::optional<DoctorReport> doctor_;
+  std::optional<TaskList> tasks_;
+  std::optional<CommandList> commands_;
   bool wants_input_ = false;
 
  private:
@@ -301,6 +393,13 @@ class Operation {
     }
     if (raw.doctor != nullptr) {
       event_.doctor = &doctor_.emplace(detail::make_report(*raw.doctor));
+    }
+    event_.command_number = raw.command_number;
+    if (raw.vms != nullptr) {
+      event_.tasks = &tasks_.emplace(detail::make_tasks(*raw.vms));
+    }
+    if (raw.commands != nullptr) {
+      event_.commands = &commands_.emplace(detail::make_commands(*raw.commands));
     }
     ended_ = event_.kind == EventKind::exit || event_.kind == EventKind::done;
   }
@@ -429,6 +528,62 @@ class RunOperation : public Operation {
   bool input_closed_ = false;
   std::string stdout_data_;
   std::string stderr_data_;
+};
+
+/// A command in a task. When this object goes before the command has ended, the command goes on with its input closed.
+/// Events as RunOperation's; of a detached one: progress*, done.
+class ExecOperation : public RunOperation {
+ public:
+  using RunOperation::RunOperation;
+
+  /// Number of a detached command. Throws Error state before the done event was taken. Since 0.1.
+  [[nodiscard]] std::uint64_t command_number() const { return require(commands_).commands.at(0).number; }
+};
+
+/// A call about tasks. Events: progress*, done.
+class TaskOperation : public Operation {
+ public:
+  using value_type = TaskList;
+  using Operation::Operation;
+
+  /// Takes the remaining events and gives what came of it. Since 0.1.
+  TaskList wait(const ProgressHandler& on_progress = {}) {
+    while (const Event* event = next_event()) {
+      if (on_progress && event->kind == EventKind::progress) {
+        on_progress(*event);
+      }
+    }
+    return result();
+  }
+
+  /// For callers with their own loop, as RunOperation::collect(): nothing to keep here. Since 0.1.
+  static void collect(const Event& /*event*/) noexcept {}
+
+  /// What came of it. Throws Error state before the done event was taken. Since 0.1.
+  [[nodiscard]] TaskList result() const { return require(tasks_); }
+};
+
+/// A task's journal, piece by piece. Events: (stdout_data | stderr_data)* if it follows, done.
+class LogsOperation : public Operation {
+ public:
+  using value_type = CommandList;
+  using Operation::Operation;
+
+  /// Takes the remaining events and gives the commands. Since 0.1.
+  CommandList wait(const EventHandler& on_event = {}) {
+    while (const Event* event = next_event()) {
+      if (on_event) {
+        on_event(*event);
+      }
+    }
+    return result();
+  }
+
+  /// For callers with their own loop, as RunOperation::collect(): nothing to keep here. Since 0.1.
+  static void collect(const Event& /*event*/) noexcept {}
+
+  /// The commands. Throws Error state before the done event was taken. Since 0.1.
+  [[nodiscard]] CommandList result() const { return require(commands_); }
 };
 
 /// Work on environments. Events: progress*, done.

@@ -62,48 +62,81 @@ inline const char* c_string_or_null(const std::string& string, const char* what)
   return string.empty() ? nullptr : c_string(string, what);
 }
 
-/// RunOptions in the form of C; borrows from them.
-class CRunOptions {
+/// "NAME=VALUE" strings for C.
+class CPairs {
  public:
-  explicit CRunOptions(const RunOptions& from) {
-    to_.struct_size = static_cast<std::uint32_t>(sizeof to_);
-    to_.environment = c_string(from.environment, "environment");
-    if (from.command.shell_line()) {
-      to_.command = c_string(*from.command.shell_line(), "command");
+  CPairs(const std::map<std::string, std::string>& from, const char* what) {
+    for (const auto& [name, value] : from) {
+      if (name.empty() || name.find('=') != std::string::npos) {
+        throw Error(ErrorCode::invalid, text(what) + ": the name \"" + name + "\" is empty or contains '='");
+      }
+      texts_.emplace_back(name).append(1, '=').append(value);
     }
+    for (const std::string& both : texts_) {
+      pointers_.push_back(c_string(both, what));
+    }
+  }
+  CPairs(const CPairs&) = delete;
+  CPairs& operator=(const CPairs&) = delete;
+
+  [[nodiscard]] const char* const* data() const noexcept { return pointers_.empty() ? nullptr : pointers_.data(); }
+  [[nodiscard]] std::size_t size() const noexcept { return pointers_.size(); }
+
+ private:
+  std::vector<std::string> texts_;
+  std::vector<const char*> pointers_;
+};
+
+/// What RunOptions and ExecOptions say of the command, in the form of C; borrows from them.
+class CCommand {
+ public:
+  template <typename Options>
+  explicit CCommand(const Options& from) : env_(from.env, "env") {
     for (const std::string& argument : from.command.argv()) {
       argv_.push_back(c_string(argument, "an argument of the command"));
     }
-    for (const auto& [name, value] : from.env) {
-      if (name.empty() || name.find('=') != std::string::npos) {
-        throw Error(ErrorCode::invalid, "env: the name \"" + name + "\" is empty or contains '='");
-      }
-      variables_.emplace_back(name).append(1, '=').append(value);
+  }
+
+  template <typename Options, typename COptions>
+  void fill(const Options& from, COptions& to) const {
+    if (from.command.shell_line()) {
+      to.command = c_string(*from.command.shell_line(), "command");
     }
-    for (const std::string& variable : variables_) {
-      env_.push_back(c_string(variable, "env"));
-    }
-    to_.argv = argv_.empty() ? nullptr : argv_.data();
-    to_.argc = argv_.size();
-    to_.env = env_.empty() ? nullptr : env_.data();
-    to_.env_count = env_.size();
-    to_.cwd = c_string_or_null(from.cwd, "cwd");
-    to_.user = c_string_or_null(from.user, "user");
-    to_.stdin_data = from.stdin_data.empty() ? nullptr : from.stdin_data.data();
-    to_.stdin_size = from.stdin_data.size();
-    to_.stdin_mode = from.stdin_stream ? PYRO_STDIN_STREAM : PYRO_STDIN_DATA;
-    to_.pty = from.pty ? 1 : 0;
-    to_.pty_rows = from.pty_rows;
-    to_.pty_columns = from.pty_columns;
+    to.argv = argv_.empty() ? nullptr : argv_.data();
+    to.argc = argv_.size();
+    to.env = env_.data();
+    to.env_count = env_.size();
+    to.cwd = c_string_or_null(from.cwd, "cwd");
+    to.user = c_string_or_null(from.user, "user");
+    to.stdin_data = from.stdin_data.empty() ? nullptr : from.stdin_data.data();
+    to.stdin_size = from.stdin_data.size();
+    to.stdin_mode = from.stdin_stream ? PYRO_STDIN_STREAM : PYRO_STDIN_DATA;
+    to.pty = from.pty ? 1 : 0;
+    to.pty_rows = from.pty_rows;
+    to.pty_columns = from.pty_columns;
+    to.timeout_seconds = from.timeout_seconds.count();
+    to.output_limit_bytes = from.output_limit_bytes;
+  }
+
+ private:
+  std::vector<const char*> argv_;
+  CPairs env_;
+};
+
+/// RunOptions in the form of C; borrows from them.
+class CRunOptions {
+ public:
+  explicit CRunOptions(const RunOptions& from) : command_(from) {
+    to_.struct_size = static_cast<std::uint32_t>(sizeof to_);
+    to_.environment = c_string(from.environment, "environment");
+    command_.fill(from, to_);
     to_.engine = static_cast<std::uint32_t>(from.engine);
     to_.vcpu_count = from.vcpu_count;
     to_.mem_mib = from.mem_mib;
     to_.disk_mib = from.disk_mib;
     to_.network = from.network ? 1 : 0;
-    to_.timeout_seconds = from.timeout_seconds.count();
     to_.boot_timeout_seconds = from.boot_timeout_seconds.count();
     to_.max_lifetime_seconds = from.max_lifetime_seconds.count();
-    to_.output_limit_bytes = from.output_limit_bytes;
   }
   CRunOptions(const CRunOptions&) = delete;
   CRunOptions& operator=(const CRunOptions&) = delete;
@@ -111,10 +144,8 @@ class CRunOptions {
   [[nodiscard]] const pyro_run_options* get() const noexcept { return &to_; }
 
  private:
+  CCommand command_;
   pyro_run_options to_{};
-  std::vector<const char*> argv_;
-  std::vector<std::string> variables_;
-  std::vector<const char*> env_;
 };
 
 }  // namespace detail
@@ -203,6 +234,138 @@ class Pyro {
     detail::ErrorSlot error;
     error.check(pyro_run_in_vm_start(context_.get(), c_options.get(), &op, error.out()));
     return RunOperation(op, options.output_limit_bytes);
+  }
+
+  // Tasks: VMs that stay, with a /workspace of their own. Any process of the same user and home finds a task by its id.
+  // All throw Error: invalid, forked, not_found, state (what() says the state and what to do), limit, timeout, internal;
+  // those that start a VM also unsupported, environment, boot, not_started. The start_... forms give an operation instead
+  // of waiting; ending one early never ends a task, unless it is the one that is being created.
+
+  /// Makes a task and starts its VM; it runs when this returns. Since 0.1.
+  [[nodiscard]] TaskInfo create_task(const TaskOptions& options, const ProgressHandler& on_progress = {}) const {
+    return one(start_create_task(options).wait(on_progress));
+  }
+  [[nodiscard]] TaskOperation start_create_task(const TaskOptions& options) const {
+    const detail::CPairs labels(options.labels, "labels");
+    pyro_task_options c_options{};
+    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
+    c_options.environment = detail::c_string(options.environment, "environment");
+    c_options.engine = static_cast<std::uint32_t>(options.engine);
+    c_options.vcpu_count = options.vcpu_count;
+    c_options.mem_mib = options.mem_mib;
+    c_options.disk_mib = options.disk_mib;
+    c_options.network = options.network ? 1 : 0;
+    c_options.labels = labels.data();
+    c_options.label_count = labels.size();
+    c_options.boot_timeout_seconds = options.boot_timeout_seconds.count();
+    c_options.ttl_seconds = options.ttl_seconds.count();
+    c_options.max_lifetime_seconds = options.max_lifetime_seconds.count();
+    c_options.retention_seconds = options.retention_seconds.count();
+    return TaskOperation(start_op(pyro_task_create_start, &c_options));
+  }
+
+  /// Runs a command in a running task and waits for its end. Also throws Error: not_started, outcome_unknown. Since 0.1.
+  [[nodiscard]] Result exec_task(const std::string& task_id, const ExecOptions& options) const {
+    const detail::CCommand command(options);
+    const pyro_exec_options c_options = exec_options(task_id, options, command);
+    pyro_result* raw = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_task_exec(context_.get(), &c_options, &raw, error.out()));
+    const std::unique_ptr<pyro_result, ResultDeleter> owned(raw);
+    return detail::make_result(*owned);
+  }
+  /// The same as an operation; several may run at once. Since 0.1.
+  [[nodiscard]] ExecOperation start_exec_task(const std::string& task_id, const ExecOptions& options) const {
+    return start_exec(task_id, options, false);
+  }
+  /// Starts a command that nobody waits for, and gives its number for logs_task(). Since 0.1.
+  [[nodiscard]] std::uint64_t exec_task_detached(const std::string& task_id, const ExecOptions& options) const {
+    ExecOperation operation = start_exec(task_id, options, true);
+    while (operation.next() != nullptr) {
+    }
+    return operation.command_number();
+  }
+
+  /// What it does now, with all that is known of it. Since 0.1.
+  [[nodiscard]] TaskInfo status_task(const std::string& task_id) const {
+    return one(start_status_task(task_id).wait());
+  }
+  [[nodiscard]] TaskOperation start_status_task(const std::string& task_id) const {
+    return start_by_id(pyro_task_status_start, task_id);
+  }
+
+  /// All tasks, newest first. Asks no supervisor. Since 0.1.
+  [[nodiscard]] TaskList list_tasks(const TaskFilter& filter = {}) const { return start_list_tasks(filter).wait(); }
+  [[nodiscard]] TaskOperation start_list_tasks(const TaskFilter& filter = {}) const {
+    const detail::CPairs labels(filter.labels, "labels");
+    pyro_task_query query{};
+    query.struct_size = static_cast<std::uint32_t>(sizeof query);
+    query.labels = labels.data();
+    query.label_count = labels.size();
+    for (const TaskState state : filter.states) {
+      query.state_mask |= std::uint32_t{1} << static_cast<std::uint32_t>(state);
+    }
+    return TaskOperation(start_op(pyro_task_list_start, &query));
+  }
+
+  /// Its commands with what they printed, while they run or long after. Since 0.1.
+  [[nodiscard]] CommandList logs_task(const std::string& task_id, const LogsOptions& options = {}) const {
+    if (options.mode != LogsMode::list) {
+      throw Error(ErrorCode::invalid, "logs_task() gives a list: use start_logs_task() for another mode");
+    }
+    return start_logs_task(task_id, options).wait();
+  }
+  [[nodiscard]] LogsOperation start_logs_task(const std::string& task_id, const LogsOptions& options = {}) const {
+    pyro_logs_options c_options{};
+    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
+    c_options.task_id = detail::c_string(task_id, "task_id");
+    c_options.mode = static_cast<std::uint32_t>(options.mode);
+    c_options.command_number = options.command_number;
+    c_options.command_limit = options.command_limit;
+    c_options.output_limit_bytes = options.output_limit_bytes;
+    return LogsOperation(start_op(pyro_task_logs_start, &c_options));
+  }
+
+  /// Powers its VM off: commands that run are ended, its memory is freed, its disk and journal stay. Since 0.1.
+  TaskInfo stop_task(const std::string& task_id) const { return one(start_stop_task(task_id).wait()); }
+  [[nodiscard]] TaskOperation start_stop_task(const std::string& task_id) const {
+    return start_by_id(pyro_task_stop_start, task_id);
+  }
+
+  /// Starts a VM for it again, on its disk. Since 0.1.
+  TaskInfo start_task(const std::string& task_id, const ProgressHandler& on_progress = {}) const {
+    return one(start_start_task(task_id).wait(on_progress));
+  }
+  [[nodiscard]] TaskOperation start_start_task(const std::string& task_id) const {
+    return start_by_id(pyro_task_start_start, task_id);
+  }
+
+  /// Changes how long it goes on unused, for now and for later starts; the time begins anew. Since 0.1.
+  TaskInfo set_task_ttl(const std::string& task_id, Seconds ttl) const {
+    return one(start_set_task_ttl(task_id, ttl).wait());
+  }
+  [[nodiscard]] TaskOperation start_set_task_ttl(const std::string& task_id, Seconds ttl) const {
+    pyro_task_query query{};
+    query.struct_size = static_cast<std::uint32_t>(sizeof query);
+    query.task_id = detail::c_string(task_id, "task_id");
+    query.ttl_seconds = ttl.count();
+    return TaskOperation(start_op(pyro_task_set_ttl_start, &query));
+  }
+
+  /// Kills its VM and removes its disk and journal. False: there was none. Since 0.1.
+  bool delete_task(const std::string& task_id) const { return !start_delete_task(task_id).wait().tasks.empty(); }
+  [[nodiscard]] TaskOperation start_delete_task(const std::string& task_id) const {
+    return start_by_id(pyro_task_delete_start, task_id);
+  }
+
+  /// Deletes what has outlived its retention, and left-overs of creations that were cut off; gives the deleted ones.
+  /// Creating a task does it as well. Since 0.1.
+  TaskList reap_expired() const { return start_reap_expired().wait(); }
+  [[nodiscard]] TaskOperation start_reap_expired() const {
+    pyro_op* op = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_reap_expired_start(context_.get(), &op, error.out()));
+    return TaskOperation(op);
   }
 
   // Environments. Any number of processes may call any of these at once; an environment is built by
@@ -312,6 +475,48 @@ class Pyro {
     bool force = false;
     bool all = false;
   };
+
+  static TaskInfo one(TaskList list) {
+    if (list.tasks.empty()) {
+      throw Error(ErrorCode::internal, "a call about a task told nothing of it");
+    }
+    return std::move(list.tasks.front());
+  }
+
+  /// Starts an operation by a function of the C ABI.
+  template <typename COptions>
+  [[nodiscard]] pyro_op* start_op(pyro_status (*start)(pyro_context*, const COptions*, pyro_op**,
+                                                       pyro_error**) noexcept,
+                                  const COptions* options) const {
+    pyro_op* op = nullptr;
+    detail::ErrorSlot error;
+    error.check(start(context_.get(), options, &op, error.out()));
+    return op;
+  }
+
+  [[nodiscard]] TaskOperation start_by_id(decltype(&pyro_task_status_start) start, const std::string& task_id) const {
+    pyro_task_query query{};
+    query.struct_size = static_cast<std::uint32_t>(sizeof query);
+    query.task_id = detail::c_string(task_id, "task_id");
+    return TaskOperation(start_op(start, &query));
+  }
+
+  // Borrows from all of them.
+  static pyro_exec_options exec_options(const std::string& task_id, const ExecOptions& options,
+                                        const detail::CCommand& command) {
+    pyro_exec_options c_options{};
+    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
+    c_options.task_id = detail::c_string(task_id, "task_id");
+    command.fill(options, c_options);
+    return c_options;
+  }
+
+  [[nodiscard]] ExecOperation start_exec(const std::string& task_id, const ExecOptions& options, bool detach) const {
+    const detail::CCommand command(options);
+    pyro_exec_options c_options = exec_options(task_id, options, command);
+    c_options.detach = detach ? 1 : 0;
+    return ExecOperation(start_op(pyro_task_exec_start, &c_options), options.output_limit_bytes);
+  }
 
   [[nodiscard]] EnvironmentOperation start_environment(decltype(&pyro_env_list_start) start, const std::string& name,
                                                        const std::string& path, EnvironmentFlags flags) const {

@@ -233,6 +233,9 @@ struct Result {
   StartKind start_kind = StartKind::cold;
   /// Id of the VM.
   std::string vm_id{};
+  /// Id of the task, and the command's number in it; empty and 0 in a VM of its own.
+  std::string task_id{};
+  std::uint64_t command_number = 0;
 
   /// The command ran to its end and said 0.
   [[nodiscard]] bool success() const noexcept { return exit_code == 0; }
