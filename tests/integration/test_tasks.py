@@ -1,0 +1,304 @@
+"""Tasks: a VM and a /workspace that survive their clients, a journal that survives the VM, and what is left of neither."""
+import concurrent.futures
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, kill, pyro, wait_until
+
+ROUNDS = int(os.environ.get("PYRO_TASK_ROUNDS", "6"))
+
+
+def task(action, *args, **more):
+    """pyro task ACTION ARGS, which must succeed; output as text."""
+    done = pyro("task", action, *args, **more)
+    if done.returncode != 0:
+        raise AssertionError(f"pyro task {action} {args}: {done!r}")
+    return done.stdout.decode()
+
+
+def execute(task_id, line, *options, **more):
+    """A shell line in a task: the CompletedProcess."""
+    return pyro("task", "exec", *options, task_id, "-c", line, **more)
+
+
+def status(task_id):
+    """What `status` says of one."""
+    return json.loads(task("status", "--json", task_id))["tasks"][0]
+
+
+def commands(task_id, *args):
+    """What the journal says."""
+    return json.loads(task("logs", "--json", task_id, *args))["commands"]
+
+
+def folder(task_id):
+    """Where it is kept."""
+    return os.path.join(os.environ["PYRO_HOME"], "vms", task_id)
+
+
+def supervisor(task_id):
+    """Its supervisor's pid."""
+    with open(os.path.join(folder(task_id), "run.json"), encoding="utf-8") as file:
+        return json.load(file)["pid"]
+
+
+class TaskTest(VmTest):
+    """Makes tasks, and deletes them before it looks for what is left over."""
+
+    def create(self, *options):
+        """A running task."""
+        task_id = task("create", *options, BASE).strip()
+        self.addCleanup(task, "delete", task_id)
+        return task_id
+
+    def tearDown(self):
+        self.doCleanups()
+        super().tearDown()
+
+
+class Life(TaskTest):
+    """From creation to deletion."""
+
+    def test_three_processes_share_a_workspace(self):
+        task_id = self.create("--label", "agent=seven")
+        self.assertRegex(task_id, "^[a-z2-7]{12}$")
+        self.assertEqual(execute(task_id, "echo hello >greeting; umask").returncode, 0)
+        done = execute(task_id, "cat greeting; pwd; exit 3")
+        self.assertEqual((done.returncode, done.stdout), (3, b"hello\n/workspace\n"))
+        found = status(task_id)
+        self.assertEqual((found["state"], found["command_count"], found["engine"], found["labels"]),
+                         ("running", 2, ENGINE, {"agent": "seven"}))
+        listed = json.loads(task("list", "--json", "--label", "agent=seven", "--state", "running"))["tasks"]
+        self.assertIn(task_id, [one["id"] for one in listed])
+        self.assertNotIn(task_id, task("list", "--state", "stopped"))
+        result = json.loads(execute(task_id, "true", "--json").stdout)
+        self.assertEqual((result["task_id"], result["command_number"], result["start_kind"]), (task_id, 3, "running"))
+
+    def test_stop_and_start_keep_what_was_written_anywhere(self):
+        task_id = self.create()
+        self.assertEqual(execute(task_id, "echo 1 >kept; echo 2 >/etc/kept; ln -s kept link; chmod 700 kept").returncode, 0)
+        task("stop", task_id)
+        found = status(task_id)
+        self.assertEqual((found["state"], found["reason"]), ("stopped", "a client stopped it"))
+        self.assertGreater(found["expires_at"], time.time() + 6 * 24 * 3600)
+        refused = execute(task_id, "true")
+        self.assertEqual(refused.returncode, 125)
+        self.assertIn(b"is stopped", refused.stderr)
+        task("stop", task_id)  # stays as it is
+        task("start", task_id)
+        task("start", task_id)
+        done = execute(task_id, "cat kept link /etc/kept; stat -c %a kept")
+        self.assertEqual(done.stdout, b"1\n1\n2\n700\n")
+        self.assertEqual([entry["number"] for entry in commands(task_id)], [1, 2])
+
+    def test_delete_removes_all_of_it_at_once(self):
+        task_id = self.create()
+        client = subprocess.Popen([PYRO, "task", "exec", task_id, "-c", "echo on; sleep 999"], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(client.stdout.read(3), b"on\n")
+        began = time.monotonic()
+        task("delete", task_id)
+        self.assertLess(time.monotonic() - began, 3)
+        self.assertFalse(os.path.exists(folder(task_id)))
+        _, err = client.communicate(timeout=DEADLINE)
+        self.assertEqual(client.returncode, 125)
+        self.assertIn(b"unknown", err)
+        task("delete", task_id)  # no error
+        self.assertEqual(json.loads(task("delete", "--json", task_id))["tasks"], [])
+
+    def test_unused_for_its_ttl_it_is_stopped_and_a_running_command_keeps_it(self):
+        task_id = self.create("--ttl", "1")
+        execute(task_id, "echo kept >file; sync", "-d")
+        number = execute(task_id, "sleep 3", "-d").stdout.strip()
+        self.assertEqual(number, b"2")
+        time.sleep(2)
+        self.assertEqual(status(task_id)["state"], "running")
+        wait_until(lambda: status(task_id)["state"] == "stopped", 30, "it was not stopped")
+        self.assertIn("expired", status(task_id)["reason"])
+        task("start", task_id)
+        task("ttl", task_id, "none")
+        self.assertEqual(execute(task_id, "cat file").stdout, b"kept\n")
+        self.assertEqual(status(task_id)["expires_at"], 0)
+
+    def test_after_its_retention_it_is_deleted_by_who_comes_next(self):
+        task_id = self.create("--retention", "0.5")
+        task("stop", task_id)
+        wait_until(lambda: task_id in task("reap"), 20, "it is not reaped")
+        self.assertFalse(os.path.exists(folder(task_id)))
+
+
+class Commands(TaskTest):
+    """What runs in a task."""
+
+    def test_many_at_once_each_with_its_own_output(self):
+        task_id = self.create("--memory", "512")
+
+        def one(number):
+            return execute(task_id, f"cat; for i in 1 2 3; do echo {number} $i; done", "-i", stdin=b"%d\n" % number).stdout
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            outputs = list(pool.map(one, range(16)))
+        for number, output in enumerate(outputs):
+            self.assertEqual(output, b"%d\n" % number + b"".join(b"%d %d\n" % (number, i) for i in (1, 2, 3)))
+        self.assertEqual([entry["number"] for entry in commands(task_id)], list(range(1, 17)))
+
+    def test_a_killed_client_ends_nothing(self):
+        task_id = self.create()
+        client = subprocess.Popen([PYRO, "task", "exec", "--timeout", "none", task_id, "-c",
+                                   "for i in 1 2 3 4; do echo $i; sleep 0.5; done; echo err >&2; exit 7"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.assertEqual(client.stdout.read(2), b"1\n")
+        kill(client.pid)
+        client.communicate()
+        followed = pyro("task", "logs", "-f", task_id, "1")
+        self.assertEqual((followed.stdout, followed.stderr), (b"1\n2\n3\n4\n", b"err\n"))
+        entry = commands(task_id, "1")[0]
+        self.assertEqual((entry["running"], entry["exit_code"], entry["stdout"], entry["stderr"]),
+                         (False, 7, "1\n2\n3\n4\n", "err\n"))
+
+    def test_journal_has_what_was_run_but_no_values_of_variables(self):
+        task_id = self.create()
+        pyro("task", "exec", "-e", "TOKEN=secret-value", "-w", "/tmp", task_id, "--", "printf", "a b", "ü\n")
+        pyro("task", "exec", "--timeout", "0.5", task_id, "--", "sleep", "99")
+        pyro("task", "exec", task_id, "--", "no-such-program")
+        first, second, third = commands(task_id)
+        self.assertEqual((first["argv"], first["cwd"], first["env_names"], first["stdout"]),
+                         (["printf", "a b", "ü\n"], "/tmp", ["TOKEN"], "a b"))
+        self.assertEqual((second["timed_out"], second["exit_code"], third["exit_code"]), (True, 124, 127))
+        for name in ("commands", "output", "record.json", "run.json"):
+            with open(os.path.join(folder(task_id), name), "rb") as file:
+                self.assertNotIn(b"secret-value", file.read(), name)
+
+    def test_much_output_is_bounded_and_what_is_dropped_is_said(self):
+        task_id = self.create()
+        done = execute(task_id, "head -c 30000000 /dev/zero | tr '\\0' x; echo end")
+        self.assertEqual(len(done.stdout), 30_000_004)
+        entry = commands(task_id, "1")[0]
+        self.assertEqual((entry["stdout_total_bytes"], entry["stdout_truncated"]), (30_000_004, True))
+        self.assertTrue(entry["stdout"].endswith("xend\n"))
+        kept = os.stat(os.path.join(folder(task_id), "output")).st_blocks * 512
+        self.assertLess(kept, 24 << 20)
+
+
+class Loss(TaskTest):
+    """Whoever is killed, the others know what became of it."""
+
+    def test_a_killed_supervisor(self):
+        task_id = self.create()
+        for number in range(3):
+            self.assertEqual(execute(task_id, f"echo {number} >>log").returncode, 0)
+        client = subprocess.Popen([PYRO, "task", "exec", task_id, "-c", "echo on; while :; do echo x >>junk; done"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(client.stdout.read(3), b"on\n")
+        kill(supervisor(task_id))
+        _, err = client.communicate(timeout=DEADLINE)
+        self.assertEqual(client.returncode, 125)
+        self.assertIn(b"unknown", err)
+        wait_until(lambda: status(task_id)["state"] == "failed", 5, "nobody notices")
+        self.assertIn("killed", status(task_id)["reason"])
+        entries = commands(task_id)
+        self.assertEqual([entry["running"] for entry in entries], [False, False, False, True])
+        task("start", task_id)
+        self.assertEqual(execute(task_id, "cat log").stdout, b"0\n1\n2\n")
+        self.assertEqual(execute(task_id, "true", "--json").returncode, 0)
+        self.assertEqual(commands(task_id)[-1]["number"], 6)
+
+    def test_a_supervisor_that_does_not_answer_is_deleted_all_the_same(self):
+        task_id = self.create()
+        os.kill(supervisor(task_id), signal.SIGSTOP)
+        task("delete", task_id)
+        self.assertFalse(os.path.exists(folder(task_id)))
+
+    def test_a_killed_creator_leaves_no_vm(self):
+        before = set(os.listdir(os.path.join(os.environ["PYRO_HOME"], "vms")))
+        chance = random.Random(20261126)
+        for _ in range(ROUNDS):
+            client = subprocess.Popen([PYRO, "task", "create", BASE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            time.sleep(chance.uniform(0.1, 1.5))
+            kill(client.pid)
+            made = client.communicate()[0].decode().strip()
+            if made:
+                task("delete", made)
+            wait_until(lambda: not self.left_over(), 5, "a VM without an owner is left")
+        # Folders without a record stay for a minute; no list shows them.
+        shown = {one["id"] for one in json.loads(task("list", "--json"))["tasks"]}
+        self.assertFalse((set(os.listdir(os.path.join(os.environ["PYRO_HOME"], "vms"))) - before) & shown)
+
+    def test_random_creations_and_deletions_by_several_processes(self):
+        """A property: whatever two processes do, the list is what they think it is."""
+        def worker(seed):
+            chance = random.Random(seed)
+            mine = set()
+            for _ in range(ROUNDS):
+                if mine and chance.random() < 0.5:
+                    victim = chance.choice(sorted(mine))
+                    mine.remove(victim)
+                    task("delete", victim)
+                else:
+                    mine.add(task("create", "--memory", "256", "--label", f"seed={seed}", BASE).strip())
+                listed = {one["id"] for one in json.loads(task("list", "--json", "--label", f"seed={seed}"))["tasks"]}
+                if listed != mine:
+                    raise AssertionError(f"listed {listed}, made {mine}")
+            for task_id in mine:
+                task("delete", task_id)
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for outcome in [pool.submit(worker, seed) for seed in (1, 2)]:
+                outcome.result()
+
+
+class Wrong(TaskTest):
+    """Ids may come from a model."""
+
+    def test_ids_that_are_none(self):
+        for action in ("status", "stop", "start", "logs", "delete"):
+            for wrong in ("..", "../../etc/passwd", "", "k7dq2mxw4zp", "k7dq2mxw4zpa/", "K7DQ2MXW4ZPA", "x" * 5000):
+                with self.subTest(action=action, wrong=wrong[:20]):
+                    done = pyro("task", action, wrong)
+                    self.assertEqual(done.returncode, 125)
+                    self.assertIn(b"no id", done.stderr)
+
+    def test_ids_of_no_task(self):
+        for action in ("status", "stop", "start", "logs"):
+            done = pyro("task", action, "aaaaaaaaaaaa")
+            self.assertEqual(done.returncode, 125)
+            self.assertIn(b"there is no task", done.stderr)
+        done = execute("aaaaaaaaaaaa", "true")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"there is no task", done.stderr)
+
+    def test_a_damaged_record_hides_no_other_task_and_can_be_deleted(self):
+        good, bad = self.create("--memory", "256"), self.create("--memory", "256")
+        with open(os.path.join(folder(bad), "record.json"), "w", encoding="ascii") as file:
+            file.write("{")
+        self.assertIn(good, task("list"))
+        self.assertEqual(pyro("task", "status", bad).returncode, 125)
+        task("delete", bad)
+        self.assertFalse(os.path.exists(folder(bad)))
+
+    def test_a_damaged_journal_is_stepped_over(self):
+        task_id = self.create()
+        for number in range(4):
+            execute(task_id, f"echo {number}")
+        task("stop", task_id)
+        with open(os.path.join(folder(task_id), "commands"), "r+b") as file:
+            tag = file.read(24)[16:]
+            content = file.read()
+            # The VM's start, the first command's start and end, then what is damaged: the second one's start.
+            frames = [match.start() for match in re.finditer(re.escape(tag), content)]
+            file.seek(24 + frames[3] + 40)
+            file.write(b"\xff" * 60)
+        numbers = [entry["number"] for entry in commands(task_id)]
+        self.assertEqual(numbers, [1, 3, 4])
+        task("start", task_id)
+        self.assertEqual(json.loads(execute(task_id, "true", "--json").stdout)["command_number"], 5)
+
+
+if __name__ == "__main__":
+    unittest.main()
