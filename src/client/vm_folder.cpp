@@ -159,8 +159,8 @@ base::Result<base::Fd> VmFolder::listen() const {
     return base::errno_error(errno, "cannot make a control socket");
   }
   ::unlinkat(fd_.get(), state::kVmSocketFile, 0);
-  // The folder is its owner's alone, so the mode that umask gives the socket does not matter.
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  // Its file gets this mode, whatever umask is. The folder is its owner's alone as well.
+  if (::fchmod(socket.get(), 0600) != 0 || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(socket.get(), kBacklog) != 0) {
     return base::errno_error(errno, "cannot make the control socket of VM " + id_);
   }
