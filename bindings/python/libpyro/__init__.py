@@ -39,6 +39,7 @@ from ._options import STREAM
 from ._pyro import Pyro
 from ._types import (
     Check,
+    CommandRecord,
     DoctorReport,
     Done,
     Environment,
@@ -50,6 +51,7 @@ from ._types import (
     Started,
     Stderr,
     Stdout,
+    Task,
 )
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "BrokenEnvironmentError",
     "CancelledError",
     "Check",
+    "CommandRecord",
     "DoctorReport",
     "Done",
     "Engine",
@@ -85,6 +88,7 @@ __all__ = [
     "Status",
     "Stderr",
     "Stdout",
+    "Task",
     "UnsupportedError",
     "VmLostError",
     "__version__",

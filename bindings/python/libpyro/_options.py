@@ -12,7 +12,18 @@ import operator
 import os
 from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
-from ._bindings import PYRO_NO_TIMEOUT, Engine, StdinMode, pyro_env_options, pyro_run_options
+from ._bindings import (
+    PYRO_NO_TIMEOUT,
+    Engine,
+    StdinMode,
+    VmState,
+    pyro_env_options,
+    pyro_exec_options,
+    pyro_logs_options,
+    pyro_run_options,
+    pyro_task_options,
+    pyro_task_query,
+)
 from ._errors import invalid
 
 #: Text, bytes or a path. Text is encoded as for the file system, so that what os.fsdecode() made of
@@ -94,6 +105,50 @@ def encode_command(command: Command) -> Tuple[Optional[bytes], List[bytes]]:
     return None, argv
 
 
+class _CommandFields:
+    """The fields that say what to run, which pyro_run_options and pyro_exec_options share."""
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        timeout_seconds: Optional[float],
+        cwd: Optional[Text],
+        env: Optional[Variables],
+        user: Optional[str],
+        stdin: Union[bytes, str, None, StdinMode],
+        output_limit_bytes: Optional[int],
+        pty: bool,
+        pty_rows: int,
+        pty_columns: int,
+    ) -> None:
+        if output_limit_bytes is not None and not 0 <= output_limit_bytes <= UINT64_MAX:
+            raise invalid(f"output_limit_bytes is {output_limit_bytes}: it must be 0 or more; None keeps all")
+        shell, argv = encode_command(command)
+        variables = encode_variables(env)
+        stream = isinstance(stdin, StdinMode) and stdin == StdinMode.STREAM
+        # ctypes keeps what it is given as a string or an array alive, but not what it is given as an address.
+        self.stdin = b"" if stdin is None or isinstance(stdin, StdinMode) else input_bytes(stdin)
+        self.fields = {
+            "command": shell,
+            "argv": string_array(argv),
+            "argc": len(argv),
+            "env": string_array(variables),
+            "env_count": len(variables),
+            "cwd": encode_optional("cwd", cwd),
+            "user": encode_optional("user", user),
+            "stdin_data": ctypes.cast(ctypes.c_char_p(self.stdin), ctypes.c_void_p),
+            "stdin_size": len(self.stdin),
+            "stdin_mode": StdinMode.STREAM if stream else StdinMode.DATA,
+            "pty": 1 if pty else 0,
+            "pty_rows": in_range("pty_rows", pty_rows),
+            "pty_columns": in_range("pty_columns", pty_columns),
+            "timeout_seconds": seconds("timeout_seconds", timeout_seconds, PYRO_NO_TIMEOUT),
+            # Zero would be the default; the events of an operation carry all output in any case.
+            "output_limit_bytes": UINT64_MAX if output_limit_bytes is None else max(1, output_limit_bytes),
+        }
+
+
 class RunOptions:
     """A pyro_run_options and the memory that it points to."""
 
@@ -105,56 +160,131 @@ class RunOptions:
         vcpu_count: int,
         mem_mib: int,
         disk_mib: int,
-        timeout_seconds: Optional[float],
         boot_timeout_seconds: float,
         max_lifetime_seconds: float,
-        cwd: Optional[Text],
-        env: Optional[Variables],
-        user: Optional[str],
-        stdin: Union[bytes, str, None, StdinMode],
         network: bool,
         engine: Union[str, Engine],
         output_limit_bytes: Optional[int],
-        pty: bool,
-        pty_rows: int,
-        pty_columns: int,
+        **what: Any,
     ) -> None:
-        if output_limit_bytes is not None and not 0 <= output_limit_bytes <= UINT64_MAX:
-            raise invalid(f"output_limit_bytes is {output_limit_bytes}: it must be 0 or more; None keeps all")
         #: None: all. Kept here because results are made from events.
         self.output_limit_bytes = output_limit_bytes
-        shell, argv = encode_command(command)
-        variables = encode_variables(env)
-        stream = isinstance(stdin, StdinMode) and stdin == StdinMode.STREAM
-        # ctypes keeps what it is given as a string or an array alive, but not what it is given as an address.
-        self._stdin = b"" if stdin is None or isinstance(stdin, StdinMode) else input_bytes(stdin)
+        self._command = _CommandFields(command, output_limit_bytes=output_limit_bytes, **what)
         self.struct = pyro_run_options(
             struct_size=ctypes.sizeof(pyro_run_options),
             engine=engine_value(engine),
             environment=encode("environment", environment),
-            command=shell,
-            argv=string_array(argv),
-            argc=len(argv),
-            env=string_array(variables),
-            env_count=len(variables),
-            cwd=encode_optional("cwd", cwd),
-            user=encode_optional("user", user),
-            stdin_data=ctypes.cast(ctypes.c_char_p(self._stdin), ctypes.c_void_p),
-            stdin_size=len(self._stdin),
-            stdin_mode=StdinMode.STREAM if stream else StdinMode.DATA,
-            pty=1 if pty else 0,
-            pty_rows=in_range("pty_rows", pty_rows),
-            pty_columns=in_range("pty_columns", pty_columns),
             vcpu_count=in_range("vcpu_count", vcpu_count),
             mem_mib=in_range("mem_mib", mem_mib),
             disk_mib=in_range("disk_mib", disk_mib),
             network=1 if network else 0,
-            timeout_seconds=seconds("timeout_seconds", timeout_seconds, PYRO_NO_TIMEOUT),
             boot_timeout_seconds=seconds("boot_timeout_seconds", boot_timeout_seconds, 0.0),
             max_lifetime_seconds=seconds("max_lifetime_seconds", max_lifetime_seconds or None, 0.0),
-            # Zero would be the default; the events of an operation carry all output in any case.
-            output_limit_bytes=UINT64_MAX if output_limit_bytes is None else max(1, output_limit_bytes),
+            **self._command.fields,
         )
+
+
+class ExecOptions:
+    """A pyro_exec_options and the memory that it points to."""
+
+    def __init__(
+        self, task_id: str, command: Command, *, detach: bool, output_limit_bytes: Optional[int], **what: Any
+    ) -> None:
+        self.output_limit_bytes = output_limit_bytes
+        self._command = _CommandFields(command, output_limit_bytes=output_limit_bytes, **what)
+        self.struct = pyro_exec_options(
+            struct_size=ctypes.sizeof(pyro_exec_options),
+            detach=1 if detach else 0,
+            task_id=encode("task_id", task_id),
+            **self._command.fields,
+        )
+
+
+def encode_labels(labels: Optional[Mapping[str, str]]) -> List[bytes]:
+    encoded = []
+    for name, value in (labels or {}).items():
+        if not name or "=" in name:
+            raise invalid(f"labels has the name {name!r}: a name must not be empty or contain '='")
+        encoded.append(encode("labels", f"{name}={value}"))
+    return encoded
+
+
+def task_options(
+    environment: str,
+    labels: Optional[Mapping[str, str]],
+    *,
+    vcpu_count: int,
+    mem_mib: int,
+    disk_mib: int,
+    boot_timeout_seconds: float,
+    ttl_seconds: Optional[float],
+    max_lifetime_seconds: float,
+    retention_seconds: Optional[float],
+    network: bool,
+    engine: Union[str, Engine],
+) -> pyro_task_options:
+    """A pyro_task_options; its strings live as long as it does."""
+    encoded = encode_labels(labels)
+    return pyro_task_options(
+        struct_size=ctypes.sizeof(pyro_task_options),
+        engine=engine_value(engine),
+        environment=encode("environment", environment),
+        vcpu_count=in_range("vcpu_count", vcpu_count),
+        mem_mib=in_range("mem_mib", mem_mib),
+        disk_mib=in_range("disk_mib", disk_mib),
+        network=1 if network else 0,
+        labels=string_array(encoded),
+        label_count=len(encoded),
+        boot_timeout_seconds=seconds("boot_timeout_seconds", boot_timeout_seconds, 0.0),
+        ttl_seconds=seconds("ttl_seconds", ttl_seconds, PYRO_NO_TIMEOUT),
+        max_lifetime_seconds=seconds("max_lifetime_seconds", max_lifetime_seconds or None, 0.0),
+        retention_seconds=seconds("retention_seconds", retention_seconds, PYRO_NO_TIMEOUT),
+    )
+
+
+def task_query(
+    task_id: Optional[str] = None,
+    labels: Optional[Mapping[str, str]] = None,
+    states: Sequence[str] = (),
+    ttl_seconds: float = 0.0,
+) -> pyro_task_query:
+    """A pyro_task_query; its strings live as long as it does."""
+    encoded = encode_labels(labels)
+    mask = 0
+    for state in states:
+        names = [member.name.lower() for member in VmState]
+        if state not in names:
+            raise invalid(f"states has {state!r}: it must be one of {', '.join(names)}")
+        mask |= 1 << VmState[state.upper()]
+    return pyro_task_query(
+        struct_size=ctypes.sizeof(pyro_task_query),
+        task_id=encode_optional("task_id", task_id),
+        labels=string_array(encoded),
+        label_count=len(encoded),
+        state_mask=mask,
+        ttl_seconds=ttl_seconds,
+    )
+
+
+def logs_options(
+    task_id: str,
+    command_number: Optional[int],
+    mode: int,
+    *,
+    command_limit: Optional[int] = None,
+    output_limit_bytes: Optional[int] = None,
+) -> pyro_logs_options:
+    """A pyro_logs_options."""
+    return pyro_logs_options(
+        struct_size=ctypes.sizeof(pyro_logs_options),
+        mode=mode,
+        task_id=encode("task_id", task_id),
+        command_number=0 if command_number is None else in_range("command_number", command_number, UINT64_MAX),
+        command_limit=UINT64_MAX if command_limit is None else in_range("command_limit", command_limit, UINT64_MAX),
+        output_limit_bytes=UINT64_MAX
+        if output_limit_bytes is None
+        else in_range("output_limit_bytes", output_limit_bytes, UINT64_MAX),
+    )
 
 
 def env_options(

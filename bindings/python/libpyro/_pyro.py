@@ -10,6 +10,7 @@ from ._context import Context
 from ._library import load
 from ._operation import Operation
 from ._options import Command, RunOptions, Text, Variables, env_options
+from ._tasks import Tasks
 from ._types import DoctorReport, Done, Environment, Progress, PruneReport, Result
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ ProgressCallback = Optional[Callable[[Progress], None]]
 MIB = 1024 * 1024
 
 
-class Pyro:
+class Pyro(Tasks):
     """Settings and a home folder. Costs no process, no thread and no VM.
 
     home: where state is kept. Default: $PYRO_HOME, else $XDG_DATA_HOME/pyro, else ~/.local/share/pyro.
@@ -222,7 +223,7 @@ class Pyro:
     def list_environments(self) -> Tuple[Environment, ...]:
         """All environments: those that are here and those of the catalogue."""
         library = self._context.library
-        return self._run(self._start(library.pyro_env_list_start, env_options(), lambda last: _done(last).environments))
+        return self._wait(self._start(library.pyro_env_list_start, env_options(), lambda last: _done(last).environments))
 
     def build_environment(self, name: str, *, force: bool = False, progress: ProgressCallback = None) -> Environment:
         """Builds an environment of the catalogue, unless it is there (force: even then).
@@ -230,7 +231,7 @@ class Pyro:
         progress is called with each Progress. Any number of processes may build at once: one does,
         the others wait for it. Ctrl-C stops the build.
         """
-        return self._run(self.start_build_environment(name, force=force), progress)
+        return self._wait(self.start_build_environment(name, force=force), progress)
 
     def start_build_environment(self, name: str, *, force: bool = False) -> Operation[Environment]:
         """build_environment() as an operation."""
@@ -239,12 +240,12 @@ class Pyro:
     def inspect_environment(self, name: str, *, verify: bool = False) -> Environment:
         """One environment with its manifest. verify: read every file and compare its digest."""
         options = env_options(name, verify=verify)
-        return self._run(self._start(self._context.library.pyro_env_inspect_start, options, _environment))
+        return self._wait(self._start(self._context.library.pyro_env_inspect_start, options, _environment))
 
     def import_environment(self, name: str, path: Text, *, progress: ProgressCallback = None) -> Environment:
         """Registers a root filesystem of yours (directory or tarball), or a bundle that
         export_environment() wrote, under a name. Raises ExistsError if the name is taken."""
-        return self._run(self.start_import_environment(name, path), progress)
+        return self._wait(self.start_import_environment(name, path), progress)
 
     def start_import_environment(self, name: str, path: Text) -> Operation[Environment]:
         """import_environment() as an operation."""
@@ -253,7 +254,7 @@ class Pyro:
     def export_environment(self, name: str, path: Text, *, progress: ProgressCallback = None) -> None:
         """Writes an environment (kernel, initramfs, image, manifest) to one file. Raises ExistsError
         if there is one."""
-        self._run(self.start_export_environment(name, path), progress)
+        self._wait(self.start_export_environment(name, path), progress)
 
     def start_export_environment(self, name: str, path: Text) -> Operation[None]:
         """export_environment() as an operation."""
@@ -261,7 +262,7 @@ class Pyro:
 
     def pull_environment(self, name: str, *, progress: ProgressCallback = None) -> Environment:
         """Fetches an environment from a registry. Not built yet: UnsupportedError."""
-        return self._run(
+        return self._wait(
             self._start(self._context.library.pyro_env_pull_start, env_options(name), _environment), progress
         )
 
@@ -269,7 +270,7 @@ class Pyro:
         """Removes what nothing needs: left-overs of interrupted builds and files of no environment.
         all: also the environments themselves. name: only that environment."""
         options = env_options(name, everything=all)
-        return self._run(self._start(self._context.library.pyro_env_prune_start, options, _pruned))
+        return self._wait(self._start(self._context.library.pyro_env_prune_start, options, _pruned))
 
     # -- host check
 
@@ -279,7 +280,7 @@ class Pyro:
         with self._context.borrow() as context:
             start = self._context.library.pyro_doctor_start
             operation = self._operation(lambda op, error: start(context, op, error), _report)
-        return self._run(operation)
+        return self._wait(operation)
 
     # -- inside
 
@@ -305,11 +306,6 @@ class Pyro:
             return Operation(self._context.library, start, finish, self._context.drain_log, output_limit_bytes)
         finally:
             self._context.drain_log()
-
-    @staticmethod
-    def _run(operation: Operation[T], progress: ProgressCallback = None) -> T:
-        with operation:
-            return operation.wait(progress)
 
 
 def _done(last: Union[Result, Done]) -> Done:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Mapping, Optional, Tuple, Type, Union
 
-from ._bindings import CheckStatus, Engine, EventKind, KvmState, StartKind
+from ._bindings import CheckStatus, Engine, EventKind, KvmState, StartKind, VmState
 from ._errors import text
 
 
@@ -118,6 +118,85 @@ class DoctorReport:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A VM that stays, as far as is known of it."""
+
+    #: 12 letters and digits.
+    id: str
+    #: "created", "starting", "running", "stopped" or "failed".
+    state: str
+    #: Why it is stopped or failed; else "".
+    reason: str
+    environment: str
+    labels: Mapping[str, str]
+    #: "kvm" or "software": which one ran it last; "" if none has.
+    engine: str
+    vcpu_count: int
+    mem_mib: int
+    disk_mib: int
+    #: Commands that were run in it so far.
+    command_count: int
+    #: Seconds since 1970-01-01 UTC; started_at is 0 if it never was.
+    created_at: int
+    started_at: int
+    #: When it is stopped (running) or deleted (not running) if nobody uses it until then; 0: never, or not known.
+    expires_at: int
+    #: What its files take on the host's disk.
+    disk_used_bytes: int
+    #: These only from status_task().
+    running_commands: int
+    uptime_ms: int
+    cpu_time_ms: int
+
+
+@dataclass(frozen=True)
+class CommandRecord:
+    """One command in the journal of a task."""
+
+    #: Counts from 1 in each task.
+    number: int
+    #: It runs, or its VM was killed before it could say how it ended.
+    running: bool
+    #: Long ones are cut, and argv_truncated says so.
+    argv: Tuple[bytes, ...]
+    argv_truncated: bool
+    cwd: str
+    user: str
+    #: Of the variables that were set; values are not recorded.
+    env_names: Tuple[str, ...]
+    pty: bool
+    started_at_ns: int
+    #: As in Result, once it has ended.
+    exit_code: int
+    term_signal: int
+    timed_out: bool
+    oom_killed: bool
+    #: Why it was not started, or why its outcome is not known; "" if it ran.
+    message: str
+    duration_ms: int
+    cpu_time_ms: int
+    memory_peak_bytes: int
+    #: How much it printed in all, as far as known.
+    stdout_total_bytes: int
+    stderr_total_bytes: int
+    #: What is kept of it, the last part.
+    stdout: bytes
+    stderr: bytes
+    stdout_truncated: bool
+    stderr_truncated: bool
+
+    @property
+    def stdout_text(self) -> str:
+        """stdout as UTF-8; what is not valid becomes U+FFFD."""
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def stderr_text(self) -> str:
+        """stderr as UTF-8; what is not valid becomes U+FFFD."""
+        return self.stderr.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
 class Progress:
     """Something took a step."""
 
@@ -135,6 +214,8 @@ class Started:
     """The command runs now."""
 
     vm_id: str
+    #: Of the command in its task; 0 in a one-shot VM.
+    command_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,6 +223,8 @@ class Stdout:
     """Bytes from the command."""
 
     data: bytes
+    #: follow_task(): of the command that printed it; else 0.
+    command_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,6 +232,8 @@ class Stderr:
     """Bytes from the command."""
 
     data: bytes
+    #: As in Stdout.
+    command_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,6 +249,8 @@ class Done:
 
     environments: Tuple[Environment, ...] = ()
     report: Optional[DoctorReport] = None
+    tasks: Tuple[Task, ...] = ()
+    commands: Tuple[CommandRecord, ...] = ()
     #: The same and more as one JSON object.
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -247,21 +334,94 @@ def _doctor(raw: Any) -> Done:
     return Done(report=report, details=details)
 
 
+def _strings(values: Any, count: int) -> Tuple[bytes, ...]:
+    return tuple(bytes(values[index]) for index in range(count))
+
+
+def _tasks(raw: Any) -> Done:
+    tasks = []
+    for index in range(raw.count):
+        item = raw.items[index].contents
+        labels = (label.decode("utf-8", "replace").partition("=") for label in _strings(item.labels, item.label_count))
+        tasks.append(
+            Task(
+                id=text(item.id),
+                state=_name(VmState, item.state),
+                reason=text(item.reason),
+                environment=text(item.environment),
+                labels={name: value for name, _, value in labels},
+                engine=_name(Engine, item.engine) if item.engine else "",
+                vcpu_count=item.vcpu_count,
+                mem_mib=item.mem_mib,
+                disk_mib=item.disk_mib,
+                command_count=item.command_count,
+                created_at=item.created_at,
+                started_at=item.started_at,
+                expires_at=item.expires_at,
+                disk_used_bytes=item.disk_used_bytes,
+                running_commands=item.running_commands,
+                uptime_ms=item.uptime_ms,
+                cpu_time_ms=item.cpu_time_ms,
+            )
+        )
+    return Done(tasks=tuple(tasks), details=_details(raw.json))
+
+
+def _commands(raw: Any) -> Done:
+    commands = []
+    for index in range(raw.count):
+        item = raw.items[index].contents
+        commands.append(
+            CommandRecord(
+                number=item.number,
+                running=bool(item.running),
+                argv=_strings(item.argv, item.argc),
+                argv_truncated=bool(item.argv_truncated),
+                cwd=text(item.cwd),
+                user=text(item.user),
+                env_names=tuple(name.decode("utf-8", "replace") for name in _strings(item.env_names, item.env_count)),
+                pty=bool(item.pty),
+                started_at_ns=item.started_at_ns,
+                exit_code=item.exit_code,
+                term_signal=item.term_signal,
+                timed_out=bool(item.timed_out),
+                oom_killed=bool(item.oom_killed),
+                message=text(item.message),
+                duration_ms=item.duration_ms,
+                cpu_time_ms=item.cpu_time_ms,
+                memory_peak_bytes=item.memory_peak_bytes,
+                stdout_total_bytes=item.stdout_total_bytes,
+                stderr_total_bytes=item.stderr_total_bytes,
+                stdout=ctypes.string_at(item.stdout_data, item.stdout_size) if item.stdout_data else b"",
+                stderr=ctypes.string_at(item.stderr_data, item.stderr_size) if item.stderr_data else b"",
+                stdout_truncated=bool(item.stdout_truncated),
+                stderr_truncated=bool(item.stderr_truncated),
+            )
+        )
+    return Done(commands=tuple(commands), details=_details(raw.json))
+
+
 def read_event(raw: Any) -> Optional[Event]:
     """A copy of a pyro_event; None for a kind of a newer library. ERROR is the caller's."""
     kind = raw.kind
     if kind == EventKind.STDOUT:
-        return Stdout(ctypes.string_at(raw.data, raw.size))
+        return Stdout(ctypes.string_at(raw.data, raw.size), raw.command_number)
     if kind == EventKind.STDERR:
-        return Stderr(ctypes.string_at(raw.data, raw.size))
+        return Stderr(ctypes.string_at(raw.data, raw.size), raw.command_number)
     if kind == EventKind.PROGRESS:
         return Progress(text(raw.stage), text(raw.message), raw.done, raw.total)
     if kind == EventKind.STARTED:
-        return Started(text(raw.vm_id))
+        return Started(text(raw.vm_id), raw.command_number)
     if kind == EventKind.EXIT:
         return Exit(_result(raw.result.contents))
     if kind == EventKind.DONE:
-        return _environments(raw.environments.contents) if raw.environments else (
-            _doctor(raw.doctor.contents) if raw.doctor else Done()
-        )
+        for part, read in (
+            (raw.environments, _environments),
+            (raw.doctor, _doctor),
+            (raw.vms, _tasks),
+            (raw.commands, _commands),
+        ):
+            if part:
+                return read(part.contents)
+        return Done()
     return None

@@ -1,0 +1,276 @@
+"""What `Pyro` does with tasks: VMs that stay, with a /workspace of their own."""
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple, TypeVar, Union, cast
+
+from ._bindings import PYRO_NO_TIMEOUT, Engine, LogsMode, StdinMode
+from ._context import Context
+from ._operation import Operation
+from ._options import Command, ExecOptions, Text, Variables, logs_options, seconds, task_options, task_query
+from ._types import CommandRecord, Done, Progress, Result, Task
+
+T = TypeVar("T")
+ProgressCallback = Optional[Callable[[Progress], None]]
+
+MIB = 1024 * 1024
+
+
+class Tasks:
+    """The part of Pyro that is about tasks. Any process of the same user and home folder finds a task by its id.
+
+    Every method may raise PyroError; NotFoundError if there is no such task, StateError if it is not in a
+    state that allows the call: the message says which it is in and what to do.
+    """
+
+    _context: Context
+
+    def create_task(
+        self,
+        environment: str,
+        *,
+        labels: Optional[Mapping[str, str]] = None,
+        vcpu_count: int = 1,
+        mem_mib: int = 1024,
+        disk_mib: int = 2048,
+        boot_timeout_seconds: float = 60,
+        ttl_seconds: Optional[float] = 600,
+        max_lifetime_seconds: float = 0,
+        retention_seconds: Optional[float] = 7 * 24 * 3600,
+        network: bool = False,
+        engine: Union[str, Engine] = "auto",
+        progress: ProgressCallback = None,
+    ) -> Task:
+        """Makes a task and starts its VM; it runs when this returns, and goes on when this process ends.
+
+        environment, vcpu_count, mem_mib, boot_timeout_seconds, network, engine: as run_in_vm().
+        labels: names and values to find it by.
+        disk_mib: the task's disk: everything that commands write, and all that they may.
+        ttl_seconds: how long it goes on with no client connected and no command running; then it is stopped.
+            None: for ever.
+        max_lifetime_seconds: how long its VM may run from a start on; 0: no limit.
+        retention_seconds: how long it is kept once it is stopped or has failed; then it is deleted. None: for ever.
+        progress is called with each Progress, such as the steps of building the environment.
+        """
+        options = task_options(
+            environment,
+            labels,
+            vcpu_count=vcpu_count,
+            mem_mib=mem_mib,
+            disk_mib=disk_mib,
+            boot_timeout_seconds=boot_timeout_seconds,
+            ttl_seconds=ttl_seconds,
+            max_lifetime_seconds=max_lifetime_seconds,
+            retention_seconds=retention_seconds,
+            network=network,
+            engine=engine,
+        )
+        return self._wait(self._start(self._context.library.pyro_task_create_start, options, _task), progress)
+
+    def start_exec_task(
+        self,
+        task_id: str,
+        command: Command,
+        *,
+        timeout_seconds: Optional[float] = 30,
+        cwd: Optional[Text] = None,
+        env: Optional[Variables] = None,
+        user: Optional[str] = None,
+        stdin: Union[bytes, str, None, StdinMode] = None,
+        output_limit_bytes: Optional[int] = MIB,
+        pty: bool = False,
+        pty_rows: int = 24,
+        pty_columns: int = 80,
+    ) -> Operation[Result]:
+        """exec_task() as an operation, as start_run_in_vm() is; in addition stdin=STREAM. Several may run at once.
+        Closing it, or the end of this process, lets the command go on with its input closed."""
+        return self._exec(
+            task_id,
+            command,
+            lambda last: cast(Result, last),
+            detach=False,
+            timeout_seconds=timeout_seconds,
+            cwd=cwd,
+            env=env,
+            user=user,
+            stdin=stdin,
+            output_limit_bytes=output_limit_bytes,
+            pty=pty,
+            pty_rows=pty_rows,
+            pty_columns=pty_columns,
+        )
+
+    def exec_task(
+        self,
+        task_id: str,
+        command: Command,
+        *,
+        timeout_seconds: Optional[float] = 30,
+        cwd: Optional[Text] = None,
+        env: Optional[Variables] = None,
+        user: Optional[str] = None,
+        stdin: Union[bytes, str, None] = None,
+        output_limit_bytes: Optional[int] = MIB,
+        pty: bool = False,
+        pty_rows: int = 24,
+        pty_columns: int = 80,
+    ) -> Result:
+        """Runs a command in a running task and waits for its end. Arguments as run_in_vm()."""
+        return self._wait(
+            self.start_exec_task(
+                task_id,
+                command,
+                timeout_seconds=timeout_seconds,
+                cwd=cwd,
+                env=env,
+                user=user,
+                stdin=stdin,
+                output_limit_bytes=output_limit_bytes,
+                pty=pty,
+                pty_rows=pty_rows,
+                pty_columns=pty_columns,
+            )
+        )
+
+    def exec_task_detached(
+        self,
+        task_id: str,
+        command: Command,
+        *,
+        timeout_seconds: Optional[float] = 30,
+        cwd: Optional[Text] = None,
+        env: Optional[Variables] = None,
+        user: Optional[str] = None,
+    ) -> int:
+        """Starts a command that nobody waits for, and gives its number for logs_task() and follow_task()."""
+        return self._wait(
+            self._exec(
+                task_id,
+                command,
+                lambda last: _done(last).commands[0].number,
+                detach=True,
+                timeout_seconds=timeout_seconds,
+                cwd=cwd,
+                env=env,
+                user=user,
+                stdin=None,
+                output_limit_bytes=MIB,
+                pty=False,
+                pty_rows=24,
+                pty_columns=80,
+            )
+        )
+
+    def status_task(self, task_id: str) -> Task:
+        """What it does now, with all that is known of it."""
+        return self._by_id(self._context.library.pyro_task_status_start, task_id)
+
+    def list_tasks(self, *, labels: Optional[Mapping[str, str]] = None, states: Sequence[str] = ()) -> Tuple[Task, ...]:
+        """All tasks, newest first. labels: only those that have all of these. states: only those in one of them."""
+        query = task_query(labels=labels, states=states)
+        return self._wait(self._start(self._context.library.pyro_task_list_start, query, _tasks))
+
+    def logs_task(
+        self,
+        task_id: str,
+        command_number: Optional[int] = None,
+        *,
+        command_limit: Optional[int] = 1000,
+        output_limit_bytes: Optional[int] = MIB,
+    ) -> Tuple[CommandRecord, ...]:
+        """Its commands by number, with the last part of what they printed, while they run or long after.
+
+        command_number: only that one. command_limit: how many, the newest; None: all.
+        output_limit_bytes: of each stream of each command; None: all that is kept.
+        """
+        options = logs_options(
+            task_id,
+            command_number,
+            LogsMode.LIST,
+            command_limit=command_limit,
+            output_limit_bytes=output_limit_bytes,
+        )
+        return self._wait(self._start(self._context.library.pyro_task_logs_start, options, _commands))
+
+    def follow_task(
+        self, task_id: str, command_number: Optional[int] = None
+    ) -> Operation[Tuple[CommandRecord, ...]]:
+        """What its commands printed and still print, as an operation: (Stdout | Stderr)*, Done, until the command
+        asked for has ended or the task does not run."""
+        options = logs_options(task_id, command_number, LogsMode.FOLLOW)
+        return self._start(self._context.library.pyro_task_logs_start, options, _commands)
+
+    def stop_task(self, task_id: str) -> Task:
+        """Powers its VM off: commands that run are ended, its memory is freed, its disk and journal stay."""
+        return self._by_id(self._context.library.pyro_task_stop_start, task_id)
+
+    def start_task(self, task_id: str, *, progress: ProgressCallback = None) -> Task:
+        """Starts a VM for it again, on its disk. One that runs stays as it is."""
+        return self._by_id(self._context.library.pyro_task_start_start, task_id, progress)
+
+    def set_task_ttl(self, task_id: str, ttl_seconds: Optional[float]) -> Task:
+        """Changes how long it goes on unused, for now and for later starts; the time begins anew. None: for ever."""
+        query = task_query(task_id, ttl_seconds=seconds("ttl_seconds", ttl_seconds, PYRO_NO_TIMEOUT))
+        return self._wait(self._start(self._context.library.pyro_task_set_ttl_start, query, _task))
+
+    def delete_task(self, task_id: str) -> bool:
+        """Kills its VM and removes its disk and journal. False: there was none."""
+        query = task_query(task_id)
+        deleted = self._wait(self._start(self._context.library.pyro_task_delete_start, query, _tasks))
+        return bool(deleted)
+
+    def reap_expired(self) -> Tuple[Task, ...]:
+        """Deletes what has outlived its retention; gives the deleted ones. create_task() does it as well."""
+        with self._context.borrow() as context:
+            start = self._context.library.pyro_reap_expired_start
+            operation = self._operation(lambda op, error: start(context, op, error), _tasks)
+        return self._wait(operation)
+
+    # -- inside
+
+    def _exec(
+        self, task_id: str, command: Command, finish: Callable[[Union[Result, Done]], T], **what: Any
+    ) -> Operation[T]:
+        options = ExecOptions(task_id, command, **what)
+        function = self._context.library.pyro_task_exec_start
+        return self._start(function, options.struct, finish, options.output_limit_bytes)
+
+    def _by_id(self, function: Callable[..., int], task_id: str, progress: ProgressCallback = None) -> Task:
+        return self._wait(self._start(function, task_query(task_id), _task), progress)
+
+    def _start(
+        self,
+        function: Callable[[Any, Any, Any, Any], int],
+        options: Any,
+        finish: Callable[[Union[Result, Done]], T],
+        output_limit_bytes: Optional[int] = None,
+    ) -> Operation[T]:
+        raise NotImplementedError
+
+    def _operation(
+        self,
+        start: Callable[[Any, Any], int],
+        finish: Callable[[Union[Result, Done]], T],
+        output_limit_bytes: Optional[int] = None,
+    ) -> Operation[T]:
+        raise NotImplementedError
+
+    @staticmethod
+    def _wait(operation: Operation[T], progress: ProgressCallback = None) -> T:
+        with operation:
+            return operation.wait(progress)
+
+
+def _done(last: Union[Result, Done]) -> Done:
+    return cast(Done, last)
+
+
+def _task(last: Union[Result, Done]) -> Task:
+    return _done(last).tasks[0]
+
+
+def _tasks(last: Union[Result, Done]) -> Tuple[Task, ...]:
+    return _done(last).tasks
+
+
+def _commands(last: Union[Result, Done]) -> Tuple[CommandRecord, ...]:
+    return _done(last).commands
