@@ -519,3 +519,54 @@ pyro_status pyro_run_in_vm(pyro_context* context, const pyro_run_options* option
   (void)result;
   return fail(error, PYRO_ERROR_INTERNAL, "the bindings must not call what blocks");
 }
+
+/* Tasks are tested on real VMs: test_vm.py. */
+#define TASK_CALL(verb, options_type, out_type)                                                                \
+  pyro_status pyro_task_##verb(pyro_context* c, const options_type* o, out_type** l, pyro_error** e) {         \
+    (void)c, (void)o, (void)l;                                                                                 \
+    return fail(e, PYRO_ERROR_INTERNAL, "the bindings must not call what blocks");                             \
+  }                                                                                                            \
+  pyro_status pyro_task_##verb##_start(pyro_context* c, const options_type* o, pyro_op** op, pyro_error** e) { \
+    (void)c, (void)o, (void)op;                                                                                \
+    return fail(e, PYRO_ERROR_UNSUPPORTED, "the fake has no tasks");                                           \
+  }
+TASK_CALL(create, pyro_task_options, pyro_vm_list)
+TASK_CALL(exec, pyro_exec_options, pyro_result)
+TASK_CALL(status, pyro_task_query, pyro_vm_list)
+TASK_CALL(list, pyro_task_query, pyro_vm_list)
+TASK_CALL(logs, pyro_logs_options, pyro_command_list)
+TASK_CALL(stop, pyro_task_query, pyro_vm_list)
+TASK_CALL(start, pyro_task_query, pyro_vm_list)
+TASK_CALL(set_ttl, pyro_task_query, pyro_vm_list)
+TASK_CALL(delete, pyro_task_query, pyro_vm_list)
+
+pyro_status pyro_reap_expired(pyro_context* context, pyro_vm_list** list, pyro_error** error) {
+  (void)context, (void)list;
+  return fail(error, PYRO_ERROR_INTERNAL, "the bindings must not call what blocks");
+}
+pyro_status pyro_reap_expired_start(pyro_context* context, pyro_op** op, pyro_error** error) {
+  (void)context, (void)op;
+  return fail(error, PYRO_ERROR_UNSUPPORTED, "the fake has no tasks");
+}
+void pyro_vm_list_destroy(pyro_vm_list** list) {
+  (void)list;
+}
+void pyro_command_list_destroy(pyro_command_list** list) {
+  (void)list;
+}
+void pyro_task_options_init(pyro_task_options* options, size_t size) {
+  memset(options, 0, size);
+  options->struct_size = (uint32_t)size;
+}
+void pyro_task_query_init(pyro_task_query* query, size_t size) {
+  memset(query, 0, size);
+  query->struct_size = (uint32_t)size;
+}
+void pyro_exec_options_init(pyro_exec_options* options, size_t size) {
+  memset(options, 0, size);
+  options->struct_size = (uint32_t)size;
+}
+void pyro_logs_options_init(pyro_logs_options* options, size_t size) {
+  memset(options, 0, size);
+  options->struct_size = (uint32_t)size;
+}
