@@ -160,7 +160,8 @@ base::Result<base::Fd> VmFolder::listen() const {
   }
   ::unlinkat(fd_.get(), state::kVmSocketFile, 0);
   // Its file gets this mode, whatever umask is. The folder is its owner's alone as well.
-  if (::fchmod(socket.get(), 0600) != 0 || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  if (::fchmod(socket.get(), 0600) != 0 ||
+      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(socket.get(), kBacklog) != 0) {
     return base::errno_error(errno, "cannot make the control socket of VM " + id_);
   }
