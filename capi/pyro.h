@@ -816,6 +816,42 @@ PYRO_API pyro_status pyro_task_delete_start(pyro_context *context, const pyro_ta
 PYRO_API pyro_status pyro_reap_expired(pyro_context *context, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_reap_expired_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
+/* ---------------------------------------------------------------- VMs -------------------------- */
+
+/*
+ * The life cycle of a VM step by step, for hosts that need it: made, started, used once, gone. Everything is as with
+ * tasks, options, states, journal and errors included, except that pyro_vm_exec() removes the VM, and so does whoever
+ * reaps after its TTL or maximum lifetime. Tasks and VMs are two sets: neither's calls find the other's.
+ */
+
+/** Makes a VM, without starting it. Since 0.1. */
+PYRO_API pyro_status pyro_vm_create(pyro_context *context, const pyro_task_options *options, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_vm_create_start(pyro_context *context, const pyro_task_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Starts one. An environment that is not there yet is built first. Since 0.1. */
+PYRO_API pyro_status pyro_vm_start(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_vm_start_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Runs one command in a running VM, and removes the VM when that has ended; task_id of the options is the VM's. Not detached. Since 0.1. */
+PYRO_API pyro_status pyro_vm_exec(pyro_context *context, const pyro_exec_options *options, pyro_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_vm_exec_start(pyro_context *context, const pyro_exec_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** As pyro_task_status(). Since 0.1. */
+PYRO_API pyro_status pyro_vm_status(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_vm_status_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** As pyro_task_list(), of VMs. Since 0.1. */
+PYRO_API pyro_status pyro_vm_list_all(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_vm_list_all_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** As pyro_task_stop(). Since 0.1. */
+PYRO_API pyro_status pyro_vm_stop(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_vm_stop_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** As pyro_task_delete(). Since 0.1. */
+PYRO_API pyro_status pyro_vm_delete(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_vm_delete_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
 /* ---------------------------------------------------------------- environments ----------------- */
 
 /** Options of the pyro_env_* calls; which fields count is said at each. */

@@ -246,22 +246,7 @@ class Pyro {
     return one(start_create_task(options).wait(on_progress));
   }
   [[nodiscard]] TaskOperation start_create_task(const TaskOptions& options) const {
-    const detail::CPairs labels(options.labels, "labels");
-    pyro_task_options c_options{};
-    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
-    c_options.environment = detail::c_string(options.environment, "environment");
-    c_options.engine = static_cast<std::uint32_t>(options.engine);
-    c_options.vcpu_count = options.vcpu_count;
-    c_options.mem_mib = options.mem_mib;
-    c_options.disk_mib = options.disk_mib;
-    c_options.network = options.network ? 1 : 0;
-    c_options.labels = labels.data();
-    c_options.label_count = labels.size();
-    c_options.boot_timeout_seconds = options.boot_timeout_seconds.count();
-    c_options.ttl_seconds = options.ttl_seconds.count();
-    c_options.max_lifetime_seconds = options.max_lifetime_seconds.count();
-    c_options.retention_seconds = options.retention_seconds.count();
-    return TaskOperation(start_op(pyro_task_create_start, &c_options));
+    return start_create(pyro_task_create_start, options);
   }
 
   /// Runs a command in a running task and waits for its end. Also throws Error: not_started, outcome_unknown. Since 0.1.
@@ -297,15 +282,7 @@ class Pyro {
   /// All tasks, newest first. Asks no supervisor. Since 0.1.
   [[nodiscard]] TaskList list_tasks(const TaskFilter& filter = {}) const { return start_list_tasks(filter).wait(); }
   [[nodiscard]] TaskOperation start_list_tasks(const TaskFilter& filter = {}) const {
-    const detail::CPairs labels(filter.labels, "labels");
-    pyro_task_query query{};
-    query.struct_size = static_cast<std::uint32_t>(sizeof query);
-    query.labels = labels.data();
-    query.label_count = labels.size();
-    for (const TaskState state : filter.states) {
-      query.state_mask |= std::uint32_t{1} << static_cast<std::uint32_t>(state);
-    }
-    return TaskOperation(start_op(pyro_task_list_start, &query));
+    return start_list(pyro_task_list_start, filter);
   }
 
   /// Its commands with what they printed, while they run or long after. Since 0.1.
@@ -366,6 +343,63 @@ class Pyro {
     detail::ErrorSlot error;
     error.check(pyro_reap_expired_start(context_.get(), &op, error.out()));
     return TaskOperation(op);
+  }
+
+  // The life cycle of a VM step by step: made, started, used once, gone. As with tasks, except that exec_vm() removes it.
+  // Tasks and VMs are two sets: neither's calls find the other's.
+
+  /// Makes a VM, without starting it. Since 0.1.
+  [[nodiscard]] VmInfo create_vm(const TaskOptions& options) const { return one(start_create_vm(options).wait()); }
+  [[nodiscard]] TaskOperation start_create_vm(const TaskOptions& options) const {
+    return start_create(pyro_vm_create_start, options);
+  }
+
+  /// Starts one; it runs when this returns. Since 0.1.
+  VmInfo start_vm(const std::string& vm_id, const ProgressHandler& on_progress = {}) const {
+    return one(start_start_vm(vm_id).wait(on_progress));
+  }
+  [[nodiscard]] TaskOperation start_start_vm(const std::string& vm_id) const {
+    return start_by_id(pyro_vm_start_start, vm_id);
+  }
+
+  /// Runs one command in a running VM, and removes the VM when that has ended. Since 0.1.
+  [[nodiscard]] Result exec_vm(const std::string& vm_id, const ExecOptions& options) const {
+    const detail::CCommand command(options);
+    const pyro_exec_options c_options = exec_options(vm_id, options, command);
+    pyro_result* raw = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_vm_exec(context_.get(), &c_options, &raw, error.out()));
+    const std::unique_ptr<pyro_result, ResultDeleter> owned(raw);
+    return detail::make_result(*owned);
+  }
+  [[nodiscard]] ExecOperation start_exec_vm(const std::string& vm_id, const ExecOptions& options) const {
+    const detail::CCommand command(options);
+    const pyro_exec_options c_options = exec_options(vm_id, options, command);
+    return ExecOperation(start_op(pyro_vm_exec_start, &c_options), options.output_limit_bytes);
+  }
+
+  /// What it does now. Since 0.1.
+  [[nodiscard]] VmInfo status_vm(const std::string& vm_id) const { return one(start_status_vm(vm_id).wait()); }
+  [[nodiscard]] TaskOperation start_status_vm(const std::string& vm_id) const {
+    return start_by_id(pyro_vm_status_start, vm_id);
+  }
+
+  /// All VMs, newest first. Since 0.1.
+  [[nodiscard]] TaskList list_vms(const TaskFilter& filter = {}) const { return start_list_vms(filter).wait(); }
+  [[nodiscard]] TaskOperation start_list_vms(const TaskFilter& filter = {}) const {
+    return start_list(pyro_vm_list_all_start, filter);
+  }
+
+  /// Powers it off; its disk stays until it is deleted. Since 0.1.
+  VmInfo stop_vm(const std::string& vm_id) const { return one(start_stop_vm(vm_id).wait()); }
+  [[nodiscard]] TaskOperation start_stop_vm(const std::string& vm_id) const {
+    return start_by_id(pyro_vm_stop_start, vm_id);
+  }
+
+  /// Kills it and removes its files. False: there was none. Since 0.1.
+  bool delete_vm(const std::string& vm_id) const { return !start_delete_vm(vm_id).wait().tasks.empty(); }
+  [[nodiscard]] TaskOperation start_delete_vm(const std::string& vm_id) const {
+    return start_by_id(pyro_vm_delete_start, vm_id);
   }
 
   // Environments. Any number of processes may call any of these at once; an environment is built by
@@ -492,6 +526,37 @@ class Pyro {
     detail::ErrorSlot error;
     error.check(start(context_.get(), options, &op, error.out()));
     return op;
+  }
+
+  [[nodiscard]] TaskOperation start_create(decltype(&pyro_task_create_start) start, const TaskOptions& options) const {
+    const detail::CPairs labels(options.labels, "labels");
+    pyro_task_options c_options{};
+    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
+    c_options.environment = detail::c_string(options.environment, "environment");
+    c_options.engine = static_cast<std::uint32_t>(options.engine);
+    c_options.vcpu_count = options.vcpu_count;
+    c_options.mem_mib = options.mem_mib;
+    c_options.disk_mib = options.disk_mib;
+    c_options.network = options.network ? 1 : 0;
+    c_options.labels = labels.data();
+    c_options.label_count = labels.size();
+    c_options.boot_timeout_seconds = options.boot_timeout_seconds.count();
+    c_options.ttl_seconds = options.ttl_seconds.count();
+    c_options.max_lifetime_seconds = options.max_lifetime_seconds.count();
+    c_options.retention_seconds = options.retention_seconds.count();
+    return TaskOperation(start_op(start, &c_options));
+  }
+
+  [[nodiscard]] TaskOperation start_list(decltype(&pyro_task_list_start) start, const TaskFilter& filter) const {
+    const detail::CPairs labels(filter.labels, "labels");
+    pyro_task_query query{};
+    query.struct_size = static_cast<std::uint32_t>(sizeof query);
+    query.labels = labels.data();
+    query.label_count = labels.size();
+    for (const TaskState state : filter.states) {
+      query.state_mask |= std::uint32_t{1} << static_cast<std::uint32_t>(state);
+    }
+    return TaskOperation(start_op(start, &query));
   }
 
   [[nodiscard]] TaskOperation start_by_id(decltype(&pyro_task_status_start) start, const std::string& task_id) const {

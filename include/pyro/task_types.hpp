@@ -122,7 +122,10 @@ struct TaskInfo {
   std::uint64_t disk_used_bytes = 0;
 };
 
-/// What calls about tasks give.
+/// One VM of the explicit life cycle: told of in the same words.
+using VmInfo = TaskInfo;
+
+/// What calls about tasks give, and those about VMs.
 struct TaskList {
   std::vector<TaskInfo> tasks{};
   /// The same as one JSON object.

@@ -31,7 +31,8 @@ class UsageFormatter : public CLI::Formatter {
       return "Usage: pyro run [OPTIONS] ENV -- CMD [ARG...]\n       pyro run [OPTIONS] ENV -c LINE\n";
     }
     if (app->get_name() == "exec") {
-      return "Usage: pyro task exec [OPTIONS] ID -- CMD [ARG...]\n       pyro task exec [OPTIONS] ID -c LINE\n";
+      const std::string name = full_name(app);
+      return fmt::format("Usage: {0} [OPTIONS] ID -- CMD [ARG...]\n       {0} [OPTIONS] ID -c LINE\n", name);
     }
     return Formatter::make_usage(app, full_name(app));
   }
@@ -93,7 +94,7 @@ CLI::App* add_doctor(CLI::App& app, DoctorArguments& arguments) {
   return command;
 }
 
-// Everything behind the first "--" of `run` and `task exec` is the command, byte for byte: the parser never sees it.
+// Everything behind the first "--" of `run`, `task exec` and `vm exec` is the command, byte for byte: the parser never sees it.
 struct SplitArguments {
   std::vector<std::string> options;  // last first, as the parser wants them
   std::optional<std::vector<std::string>> command;
@@ -104,7 +105,7 @@ SplitArguments split(int argc, char** argv) {
   const std::vector<std::string> all(argv + std::min(argc, 1), argv + argc);
   auto end = all.end();
   const bool runs = !all.empty() && all.front() == "run";
-  const bool execs = all.size() > 1 && all[0] == "task" && all[1] == "exec";
+  const bool execs = all.size() > 1 && (all[0] == "task" || all[0] == "vm") && all[1] == "exec";
   if (runs || execs) {
     end = std::find(all.begin(), all.end(), "--");
     if (end != all.end()) {
@@ -136,6 +137,10 @@ CommandLine parse_command_line(int argc, char** argv) {
   RunTexts exec_texts;
   TaskArguments task;
   RunTexts task_texts;
+  RunArguments vm_exec;
+  RunTexts vm_exec_texts;
+  TaskArguments vm;
+  RunTexts vm_texts;
   EnvArguments env_arguments;
   DoctorArguments doctor_arguments;
 
@@ -149,6 +154,8 @@ CommandLine parse_command_line(int argc, char** argv) {
   CLI::App* run_command = add_run(app, run, texts);
   CLI::App* task_command = add_task(app, task, task_texts);
   CLI::App* exec_command = add_task_exec(task_command, exec, exec_texts);
+  CLI::App* vm_command = add_vm(app, vm, vm_texts);
+  CLI::App* vm_exec_command = add_vm_exec(vm_command, vm_exec, vm_exec_texts);
   CLI::App* env_command = add_env(app, env_arguments);
   add_doctor(app, doctor_arguments);
 
@@ -163,6 +170,14 @@ CommandLine parse_command_line(int argc, char** argv) {
       understand_run(exec, exec_texts, exec_command, std::move(arguments.command));
       return exec;
     }
+    if (vm_command->got_subcommand(vm_exec_command)) {
+      understand_run(vm_exec, vm_exec_texts, vm_exec_command, std::move(arguments.command));
+      return vm_exec;
+    }
+    if (app.got_subcommand(vm_command)) {
+      understand_task(vm, vm_texts, vm_command->get_subcommands().front());
+      return vm;
+    }
     if (app.got_subcommand(task_command)) {
       understand_task(task, task_texts, task_command->get_subcommands().front());
       return task;
@@ -172,7 +187,9 @@ CommandLine parse_command_line(int argc, char** argv) {
   } catch (const CLI::CallForVersion&) {
     return Answer{0, fmt::format("pyro {}\n", version())};
   } catch (const CLI::ExtrasError&) {
-    if ((app.got_subcommand(run_command) || task_command->got_subcommand(exec_command)) && !arguments.command) {
+    if ((app.got_subcommand(run_command) || task_command->got_subcommand(exec_command) ||
+         vm_command->got_subcommand(vm_exec_command)) &&
+        !arguments.command) {
       return wrong(app, "the command goes after --, as in: pyro run debian:12 -- git --version");
     }
     const auto extras = app.remaining(true);

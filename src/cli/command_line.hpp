@@ -10,12 +10,14 @@
 
 namespace pyro::cli {
 
-/// pyro run, pyro task exec
+/// pyro run, pyro task exec, pyro vm exec
 struct RunArguments {
   CommonOptions common;
   RunOptions options;
   /// Of a task to run it in: then what `options` says of a VM does not count. Else empty.
   std::string task_id;
+  /// task_id is that of a VM, which goes with its command.
+  bool is_vm = false;
   /// Do not wait for a task's command.
   bool detach = false;
   /// Read standard input even if it is a terminal.
@@ -26,9 +28,10 @@ struct RunArguments {
 
 enum class TaskAction { create, status, list, logs, stop, start, ttl, remove, reap };
 
-/// pyro task ..., except exec
+/// pyro task ... and pyro vm ..., except exec
 struct TaskArguments {
   CommonOptions common;
+  bool is_vm = false;
   TaskAction action = TaskAction::list;
   TaskOptions options;
   std::string id;

@@ -68,8 +68,12 @@ class RunSession {
 
  private:
   static RunOperation start(const Pyro& pyro, const RunArguments& arguments) {
-    return arguments.task_id.empty() ? pyro.start_run_in_vm(arguments.options)
-                                     : pyro.start_exec_task(arguments.task_id, exec_options(arguments.options));
+    if (arguments.task_id.empty()) {
+      return pyro.start_run_in_vm(arguments.options);
+    }
+    const ExecOptions options = exec_options(arguments.options);
+    return arguments.is_vm ? pyro.start_exec_vm(arguments.task_id, options)
+                           : pyro.start_exec_task(arguments.task_id, options);
   }
 
   [[nodiscard]] bool blocked() const { return stdout_.pending() || stderr_.pending(); }
@@ -204,7 +208,7 @@ class RunSession {
     stdout_.drop();
     stderr_.drop();
     operation_.cancel();
-    if (command_number_ != 0 && !arguments_.common.quiet) {
+    if (command_number_ != 0 && !arguments_.is_vm && !arguments_.common.quiet) {
       raw_mode_.leave();
       say(fmt::format("the command goes on: pyro task logs -f {} {}", arguments_.task_id, command_number_));
     }

@@ -148,6 +148,17 @@ CLI::App* add_task_exec(CLI::App* task, RunArguments& exec, RunTexts& texts) {
   return command;
 }
 
+CLI::App* add_vm_exec(CLI::App* vm, RunArguments& exec, RunTexts& texts) {
+  CLI::App* command = vm->add_subcommand("exec", "Run one command in a VM, then remove the VM");
+  command->add_option("ID", exec.task_id, "VM to run it in")->required();
+  exec.is_vm = true;
+  add_command_options(command, exec, texts);
+  add_common(command, exec.common);
+  command->footer(
+      "Standard input and the exit code are those of pyro run.\nExample:\n  pyro vm exec k7dq2mxw4zpa -- make test");
+  return command;
+}
+
 void understand_run(RunArguments& run, const RunTexts& texts, const CLI::App* command,
                     std::optional<std::vector<std::string>> argv) {
   if (run.task_id.empty()) {

@@ -40,6 +40,7 @@ void require_value(const CLI::App* command, const char* option, const std::strin
 
 CLI::App* add_run(CLI::App& app, RunArguments& run, RunTexts& texts);
 CLI::App* add_task_exec(CLI::App* task, RunArguments& exec, RunTexts& texts);
+CLI::App* add_vm_exec(CLI::App* vm, RunArguments& exec, RunTexts& texts);
 /// After the parser: values of options, terminal, and the command (what stood behind "--", if anything did).
 /// Throws Error invalid.
 void understand_run(RunArguments& run, const RunTexts& texts, const CLI::App* command,

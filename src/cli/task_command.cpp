@@ -17,7 +17,29 @@
 namespace pyro::cli {
 namespace {
 
+TaskOperation start_vm_action(const Pyro& pyro, const TaskArguments& arguments) {
+  switch (arguments.action) {
+    case TaskAction::create:
+      return pyro.start_create_vm(arguments.options);
+    case TaskAction::status:
+      return pyro.start_status_vm(arguments.id);
+    case TaskAction::list:
+      return pyro.start_list_vms(arguments.filter);
+    case TaskAction::stop:
+      return pyro.start_stop_vm(arguments.id);
+    case TaskAction::start:
+      return pyro.start_start_vm(arguments.id);
+    case TaskAction::remove:
+      return pyro.start_delete_vm(arguments.id);
+    default:
+      throw Error(ErrorCode::internal, "pyro vm: an action without a meaning");
+  }
+}
+
 TaskOperation start(const Pyro& pyro, const TaskArguments& arguments) {
+  if (arguments.is_vm) {
+    return start_vm_action(pyro, arguments);
+  }
   switch (arguments.action) {
     case TaskAction::create:
       return pyro.start_create_task(arguments.options);

@@ -28,6 +28,22 @@ void add_texts(CLI::App* command, const char* option, std::vector<std::string>& 
   command->add_option(option, texts, help)->type_name(type)->type_size(1)->allow_extra_args(false);
 }
 
+void add_create(CLI::App* create, TaskArguments& arguments, RunTexts& texts) {
+  create->add_option("ENV", arguments.options.environment, "Environment, such as debian:12; built on first use")
+      ->required();
+  add_texts(create, "-l,--label", texts.labels, "NAME=VALUE to find it by; may be repeated", "LABEL");
+  create->add_option("--ttl", texts.ttl, "Stop it when it was not used for so long (600), or none")
+      ->type_name("SECONDS");
+  create->add_option("--retention", texts.retention, "Delete it so long after its end (604800), or none")
+      ->type_name("SECONDS");
+  add_vm_options(create, texts, arguments.options.network);
+}
+
+void add_list(CLI::App* list, RunTexts& texts) {
+  add_texts(list, "-l,--label", texts.labels, "Only those with this NAME=VALUE; may be repeated", "LABEL");
+  add_texts(list, "-s,--state", texts.states, "Only those in this state; may be repeated", "STATE");
+}
+
 }  // namespace
 
 CLI::App* add_task(CLI::App& app, TaskArguments& arguments, RunTexts& texts) {
@@ -40,23 +56,14 @@ CLI::App* add_task(CLI::App& app, TaskArguments& arguments, RunTexts& texts) {
     return command;
   };
 
-  CLI::App* create = add_action(task, arguments, TaskAction::create, "create", "Make one, start it, print its id",
-                                "pyro task create --label agent=seven --ttl 3600 debian:12");
-  create->add_option("ENV", arguments.options.environment, "Environment, such as debian:12; built on first use")
-      ->required();
-  add_texts(create, "-l,--label", texts.labels, "NAME=VALUE to find it by; may be repeated", "LABEL");
-  create->add_option("--ttl", texts.ttl, "Stop it when it was not used for so long (600), or none")
-      ->type_name("SECONDS");
-  create->add_option("--retention", texts.retention, "Delete it so long after its end (604800), or none")
-      ->type_name("SECONDS");
-  add_vm_options(create, texts, arguments.options.network);
-
+  add_create(add_action(task, arguments, TaskAction::create, "create", "Make one, start it, print its id",
+                        "pyro task create --label agent=seven --ttl 3600 debian:12"),
+             arguments, texts);
   id(add_action(task, arguments, TaskAction::status, "status", "What one does now", "pyro task status k7dq2mxw4zpa"));
 
-  CLI::App* list = add_action(task, arguments, TaskAction::list, "list", "All tasks, newest first",
-                              "pyro task list --label agent=seven --state running");
-  add_texts(list, "-l,--label", texts.labels, "Only those with this NAME=VALUE; may be repeated", "LABEL");
-  add_texts(list, "-s,--state", texts.states, "Only those in this state; may be repeated", "STATE");
+  add_list(add_action(task, arguments, TaskAction::list, "list", "All tasks, newest first",
+                      "pyro task list --label agent=seven --state running"),
+           texts);
 
   CLI::App* logs = id(add_action(task, arguments, TaskAction::logs, "logs", "Its commands, or what one of them printed",
                                  "pyro task logs k7dq2mxw4zpa      # a table of the commands\n"
@@ -78,6 +85,26 @@ CLI::App* add_task(CLI::App& app, TaskArguments& arguments, RunTexts& texts) {
                 "pyro task delete k7dq2mxw4zpa"));
   add_action(task, arguments, TaskAction::reap, "reap", "Delete those whose time is over", "pyro task reap");
   return task;
+}
+
+CLI::App* add_vm(CLI::App& app, TaskArguments& arguments, RunTexts& texts) {
+  arguments.is_vm = true;
+  CLI::App* vm = app.add_subcommand("vm", "VMs step by step: made, started, used once, gone");
+  vm->require_subcommand(1);
+  vm->footer("Example:\n  id=$(pyro vm create debian:12)\n  pyro vm start $id\n  pyro vm exec $id -- git --version");
+  const auto add = [&](TaskAction action, const char* name, const char* help) {
+    return add_action(vm, arguments, action, name, help, fmt::format("pyro vm {} k7dq2mxw4zpa", name).c_str());
+  };
+  const auto id = [&arguments](CLI::App* command) { command->add_option("ID", arguments.id, "The VM")->required(); };
+  add_create(
+      add_action(vm, arguments, TaskAction::create, "create", "Make one, print its id", "pyro vm create debian:12"),
+      arguments, texts);
+  id(add(TaskAction::start, "start", "Start it"));
+  id(add(TaskAction::status, "status", "What one does now"));
+  add_list(add_action(vm, arguments, TaskAction::list, "list", "All VMs, newest first", "pyro vm list"), texts);
+  id(add(TaskAction::stop, "stop", "Power it off; its disk stays"));
+  id(add(TaskAction::remove, "delete", "Kill it, remove its files"));
+  return vm;
 }
 
 void understand_task(TaskArguments& arguments, const RunTexts& texts, const CLI::App* command) {

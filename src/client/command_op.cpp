@@ -33,7 +33,15 @@ CommandOp::CommandOp(ContextPtr context, Poller poller, CommandRequest request, 
   pump_stdin();
 }
 
+base::Status CommandOp::conclude(Event exit) {
+  emit(std::move(exit));
+  return base::success();
+}
+
 base::Status CommandOp::step() {
+  if (concluding_) {
+    return go_on();
+  }
   if (!vm_) {
     PYRO_TRY_ASSIGN(vm_, connect());
     if (!vm_) {
@@ -72,7 +80,7 @@ base::Status CommandOp::drive_vm() {
       // What a decoder refuses is a supervisor that cannot be believed.
       return taken.error().code == PYRO_ERROR_INTERNAL ? lost(taken.error().message) : taken.error();
     }
-    if (has_ended()) {
+    if (has_ended() || concluding_) {
       return base::success();
     }
   }
@@ -281,8 +289,8 @@ base::Status CommandOp::take_exit(wire::Frame& frame) {
   result.seal(false);
   context().log.add(PYRO_LOG_DEBUG, "vm {}: the command ended with {} after {} ms", vm_id_, exit.exit_code,
                     exit.duration_ms);
-  emit(std::move(event));
-  return base::success();
+  concluding_ = true;
+  return conclude(std::move(event));
 }
 
 base::Status CommandOp::report_loss() {

@@ -42,6 +42,11 @@ class CommandOp : public Op {
   [[nodiscard]] virtual Place place() const = 0;
   /// The command is on its way, as `number` of its task's journal. May emit the last event, if nobody is to wait for it.
   virtual void dispatched(std::uint64_t /*number*/) {}
+  /// The command has ended, and `exit` says how: the last event. May do something first and emit it later, in
+  /// go_on().
+  virtual base::Status conclude(Event exit);
+  /// Called instead of looking at the VM when conclude() has not emitted.
+  virtual base::Status go_on() { return base::success(); }
   /// Checks the supervisor's first frame.
   [[nodiscard]] virtual base::Status check_supervisor(const wire::Frame& hello) const;
 
@@ -86,6 +91,7 @@ class CommandOp : public Op {
   bool greeted_ = false;
   bool dispatched_ = false;
   bool started_ = false;
+  bool concluding_ = false;
   std::uint64_t command_number_ = 0;
   /// Signals sent before the command was known to run.
   std::size_t early_signals_ = 0;

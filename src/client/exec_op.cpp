@@ -5,14 +5,18 @@
 
 namespace pyro::client {
 
-ExecOp::ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string task_id, bool detach)
-    : CommandOp(std::move(context), std::move(poller), std::move(request), std::move(task_id)), detach_(detach) {}
+ExecOp::ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string id, state::VmKind kind,
+               bool detach)
+    : CommandOp(std::move(context), std::move(poller), std::move(request), std::move(id)),
+      kind_(kind),
+      detach_(detach) {}
 
 base::Result<std::unique_ptr<VmLink>> ExecOp::connect() {
   if (!folder_) {
     PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, vm_id()));
-    // A folder without a record is no task.
-    PYRO_TRY(folder_->record());
+    // A folder without a record is no VM.
+    PYRO_TRY_ASSIGN(const auto record, folder_->record());
+    PYRO_TRY(check_kind(record, kind_));
     PYRO_TRY_ASSIGN(const auto run, folder_->run());
     engine_ = run ? static_cast<pyro_engine>(run->engine) : PYRO_ENGINE_AUTO;
     attach_.emplace(*folder_, poller());
@@ -40,6 +44,26 @@ void ExecOp::dispatched(std::uint64_t number) {
   event.kind = PYRO_EVENT_DONE;
   event.commands = make_command_list({std::move(entry)}, vm_id());
   emit(std::move(event));
+}
+
+base::Status ExecOp::conclude(Event exit) {
+  if (kind_ == state::VmKind::task) {
+    return CommandOp::conclude(std::move(exit));
+  }
+  exit_ = std::move(exit);
+  removal_.emplace(context_ptr(), *folder_, poller());
+  return go_on();
+}
+
+base::Status ExecOp::go_on() {
+  PYRO_TRY_ASSIGN(const bool removed, removal_->poll());
+  return removed ? CommandOp::conclude(std::move(exit_)) : base::success();
+}
+
+void ExecOp::stop_connecting() noexcept {
+  if (removal_) {
+    removal_->stop();
+  }
 }
 
 }  // namespace pyro::client

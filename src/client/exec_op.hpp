@@ -5,6 +5,7 @@
 #include "client/command_op.hpp"
 #include "client/vm_control.hpp"
 #include "client/vm_info.hpp"
+#include "client/vm_removal.hpp"
 
 #include <optional>
 
@@ -12,19 +13,28 @@ namespace pyro::client {
 
 class ExecOp final : public CommandOp {
  public:
-  /// `detach`: the last event is DONE with the command's number, as soon as it has one.
-  ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string task_id, bool detach);
+  /// `detach`: the last event is DONE with the command's number, as soon as it has one. `kind` vm: the VM is removed
+  /// when the command has ended.
+  ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string id, state::VmKind kind, bool detach);
 
  private:
   base::Result<std::unique_ptr<VmLink>> connect() override;
-  [[nodiscard]] Place place() const override { return {engine_, PYRO_START_RUNNING, vm_id()}; }
+  void stop_connecting() noexcept override;
+  [[nodiscard]] Place place() const override {
+    return {engine_, PYRO_START_RUNNING, kind_ == state::VmKind::task ? vm_id() : std::string()};
+  }
+  base::Status conclude(Event exit) override;
+  base::Status go_on() override;
   void dispatched(std::uint64_t number) override;
   [[nodiscard]] base::Status check_supervisor(const wire::Frame& hello) const override { return check_hello(hello); }
 
+  state::VmKind kind_;
   bool detach_;
   pyro_engine engine_ = PYRO_ENGINE_AUTO;
   std::optional<VmFolder> folder_;
   std::optional<VmAttach> attach_;
+  std::optional<VmRemoval> removal_;
+  Event exit_;
 };
 
 }  // namespace pyro::client

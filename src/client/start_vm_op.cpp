@@ -68,8 +68,10 @@ std::unique_ptr<StartVmOp> StartVmOp::create(ContextPtr context, Poller poller, 
   return op;
 }
 
-std::unique_ptr<StartVmOp> StartVmOp::start(ContextPtr context, Poller poller, std::string id) {
-  return std::unique_ptr<StartVmOp>(new StartVmOp(std::move(context), std::move(poller), std::move(id), false));
+std::unique_ptr<StartVmOp> StartVmOp::start(ContextPtr context, Poller poller, std::string id, state::VmKind kind) {
+  std::unique_ptr<StartVmOp> op(new StartVmOp(std::move(context), std::move(poller), std::move(id), false));
+  op->kind_ = kind;
+  return op;
 }
 
 StartVmOp::~StartVmOp() {
@@ -118,6 +120,7 @@ base::Status StartVmOp::prepare() {
   } else {
     PYRO_TRY_ASSIGN(folder_, VmFolder::open(context().settings.home, id_));
     PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
+    PYRO_TRY(check_kind(info.record, kind_));
     record_ = info.record;
     if (info.state == PYRO_VM_RUNNING) {
       done_ = true;
@@ -256,7 +259,7 @@ base::Status StartVmOp::tell() {
   PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(*folder_));
   Event event;
   event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list({std::move(info)});
+  event.vms = make_vm_list({std::move(info)}, kind_);
   emit(std::move(event));
   return base::success();
 }

@@ -17,8 +17,8 @@ class StartVmOp final : public Op {
  public:
   /// A new VM: `record` as it is to be; id, digest and time of creation are filled in here.
   static std::unique_ptr<StartVmOp> create(ContextPtr context, Poller poller, state::VmRecord record);
-  /// One that is there.
-  static std::unique_ptr<StartVmOp> start(ContextPtr context, Poller poller, std::string id);
+  /// One of this kind that is there.
+  static std::unique_ptr<StartVmOp> start(ContextPtr context, Poller poller, std::string id, state::VmKind kind);
   ~StartVmOp() override;
 
  private:
@@ -39,6 +39,7 @@ class StartVmOp final : public Op {
 
   std::string id_;
   bool is_new_;
+  state::VmKind kind_ = state::VmKind::task;
   state::VmRecord record_;
   state::VmRun run_;
   std::optional<VmFolder> folder_;

@@ -51,6 +51,14 @@ base::Error no_such_vm(const std::string& id) {
                           "there is no task or VM {}: pyro task list and pyro vm list show those that are", id);
 }
 
+base::Status check_kind(const state::VmRecord& record, state::VmKind kind) {
+  if (record.kind == kind) {
+    return base::success();
+  }
+  return base::make_error(PYRO_ERROR_NOT_FOUND, "{} is a {}, not a {}: use the calls for those", record.id,
+                          kind == state::VmKind::task ? "VM" : "task", kind == state::VmKind::task ? "task" : "VM");
+}
+
 std::string current_boot_id() {
   auto text = base::read_file("/proc/sys/kernel/random/boot_id", 64);
   if (!text.ok()) {

@@ -63,6 +63,8 @@ base::Result<std::vector<std::string>> list_vm_ids(const std::string& home);
 
 /// There is no VM with this id.
 base::Error no_such_vm(const std::string& id);
+/// Tasks and VMs are two sets: refuses one of the other. Errors: NOT_FOUND.
+base::Status check_kind(const state::VmRecord& record, state::VmKind kind);
 
 /// Of the host's current boot; "" if it cannot be told.
 std::string current_boot_id();

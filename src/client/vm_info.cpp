@@ -19,6 +19,8 @@ namespace {
 constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kMsNs = 1'000'000;
 constexpr std::size_t kMaxReasonBytes = 1024;
+// How a supervisor begins the reason when a TTL or lifetime was over.
+constexpr std::string_view kExpired = "expired";
 
 // The journal's records say how the VM ended; their absence, that nobody could write any.
 void conclude(VmInfo& info) {
@@ -162,25 +164,33 @@ base::Result<VmInfo> look_at_vm(const VmFolder& folder) {
 }
 
 std::int64_t delete_at(const VmInfo& info) noexcept {
-  if (info.state == PYRO_VM_RUNNING || info.state == PYRO_VM_STARTING || info.record.retention_ms == 0) {
+  if (info.state == PYRO_VM_RUNNING || info.state == PYRO_VM_STARTING) {
+    return 0;
+  }
+  if (info.record.kind == state::VmKind::vm && info.state == PYRO_VM_STOPPED && info.reason.starts_with(kExpired)) {
+    return info.last_use_ns / kSecondNs;
+  }
+  if (info.record.retention_ms == 0) {
     return 0;
   }
   return (info.last_use_ns + static_cast<std::int64_t>(info.record.retention_ms) * kMsNs) / kSecondNs;
 }
 
-std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos) {
+std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos, state::VmKind kind) {
+  const char* key = kind == state::VmKind::task ? "tasks" : "vms";
   auto list = std::make_unique<OwnedVms>();
   json::array rows;
   for (const VmInfo& info : infos) {
     rows.push_back(to_json(add_row(*list, info)));
   }
-  list->json_text = json::serialize(json::object{{"tasks", std::move(rows)}});
+  list->json_text = json::serialize(json::object{{key, std::move(rows)}});
   list->seal();
   return list;
 }
 
 base::Error not_running(const VmInfo& info) {
-  return base::make_error(PYRO_ERROR_STATE, "task {} is {}{}{}: start it first", info.record.id,
+  return base::make_error(PYRO_ERROR_STATE, "{} {} is {}{}{}: start it first",
+                          info.record.kind == state::VmKind::task ? "task" : "VM", info.record.id,
                           vm_state_name(info.state), info.reason.empty() ? "" : ": ", info.reason);
 }
 

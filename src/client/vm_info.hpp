@@ -34,8 +34,8 @@ base::Result<VmInfo> look_at_vm(const VmFolder& folder);
 /// When a VM that does not run is to be deleted: seconds since 1970; 0: never.
 std::int64_t delete_at(const VmInfo& info) noexcept;
 
-/// In the form of the C ABI, with `json`.
-std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos);
+/// In the form of the C ABI, with `json`; `kind` names the list in that.
+std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos, state::VmKind kind = state::VmKind::task);
 /// "created", "starting", ...
 const char* vm_state_name(pyro_vm_state state) noexcept;
 

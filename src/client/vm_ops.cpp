@@ -1,14 +1,9 @@
 #include "client/vm_ops.hpp"
 
 #include "base/clock.hpp"
-#include "client/process_identity.hpp"
 #include "client/start_vm_op.hpp"
 
 #include <algorithm>
-#include <csignal>
-
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace pyro::client {
 
@@ -20,9 +15,6 @@ namespace {
 constexpr std::int64_t kAnswerMs = 10'000;
 // The guest has ten seconds to power off (supervisor.hpp, stop_ms), then it is cut.
 constexpr std::int64_t kStopMs = 25'000;
-// A supervisor that is told to drop everything does so at once; else it is killed.
-constexpr std::int64_t kDiscardMs = 3'000;
-constexpr std::int64_t kDeadMs = 10'000;
 constexpr std::int64_t kRetryMs = 5;
 
 }  // namespace
@@ -31,8 +23,10 @@ constexpr std::int64_t kRetryMs = 5;
 
 base::Status VmOp::open() {
   if (!folder_) {
-    PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, id_));
-    PYRO_TRY(folder_->record());
+    PYRO_TRY_ASSIGN(auto folder, VmFolder::open(settings().home, id_));
+    PYRO_TRY_ASSIGN(const auto record, folder.record());
+    PYRO_TRY(check_kind(record, kind_));
+    folder_ = std::move(folder);
   }
   return base::success();
 }
@@ -45,7 +39,7 @@ base::Status VmOp::tell(std::optional<wire::Status> live) {
   }
   Event event;
   event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list({std::move(info)});
+  event.vms = make_vm_list({std::move(info)}, kind_);
   emit(std::move(event));
   return base::success();
 }
@@ -153,66 +147,53 @@ base::Status DeleteVmOp::step() {
   if (!folder_) {
     auto folder = VmFolder::open(settings().home, id_);
     if (!folder.ok() && folder.error().code == PYRO_ERROR_NOT_FOUND) {
-      Event event;
-      event.kind = PYRO_EVENT_DONE;
-      event.vms = make_vm_list({});
-      emit(std::move(event));
-      return base::success();
+      return tell_deleted();
     }
     if (!folder.ok()) {
       return std::move(folder).error();
     }
-    folder_ = std::move(folder).value();
     // A damaged one is deleted as well.
-    if (auto info = look_at_vm(*folder_); info.ok()) {
+    if (auto info = look_at_vm(*folder); info.ok()) {
+      PYRO_TRY(check_kind(info->record, kind_));
       info_ = std::move(*info);
     }
-    deadline_ms_ = base::monotonic_ms() + kDiscardMs;
-    control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::discard), kDiscardMs);
+    folder_ = std::move(folder).value();
+    removal_.emplace(context_ptr(), *folder_, poller());
   }
-  PYRO_TRY_ASSIGN(const auto lock, folder_->try_lock());
-  if (lock) {
-    return remove();
-  }
-  if (!told_) {
-    const auto outcome = control_->poll();
-    told_ = !outcome.ok() || outcome->over;
-  }
-  const std::int64_t now_ms = base::monotonic_ms();
-  if (now_ms >= deadline_ms_) {
-    if (std::exchange(killed_, true)) {
-      return base::make_error(PYRO_ERROR_TIMEOUT, "the supervisor of VM {} does not end", id_);
-    }
-    deadline_ms_ = now_ms + kDeadMs;
-    PYRO_TRY(kill());
-  }
-  return poller().set_deadline(now_ms + kRetryMs);
+  PYRO_TRY_ASSIGN(const bool removed, removal_->poll());
+  return removed ? tell_deleted() : base::success();
 }
 
-// The supervisor does not listen: a process that is stopped, or broken.
-base::Status DeleteVmOp::kill() {
-  PYRO_TRY_ASSIGN(const auto run, folder_->run());
-  if (!run || run->pid <= 1 || run->boot_id != current_boot_id()) {
-    return base::success();
+void DeleteVmOp::stop() noexcept {
+  if (removal_) {
+    removal_->stop();
   }
-  const auto pidfd = jail::open_pidfd(static_cast<pid_t>(run->pid));
-  // Between both looks the number stays the same process's: the descriptor holds it.
-  if (pidfd.ok() && process_start(run->pid) == run->pid_start && run->pid_start != 0) {
-    context().log.add(PYRO_LOG_WARNING, "vm {}: its supervisor does not answer and is killed", id_);
-    ::syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0);
-  }
-  return base::success();
 }
 
-base::Status DeleteVmOp::remove() {
-  PYRO_TRY(folder_->remove());
-  Event event;
-  event.kind = PYRO_EVENT_DONE;
+base::Status DeleteVmOp::tell_deleted() {
   std::vector<VmInfo> deleted;
   if (info_) {
     deleted.push_back(std::move(*info_));
   }
-  event.vms = make_vm_list(deleted);
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.vms = make_vm_list(deleted, kind_);
+  emit(std::move(event));
+  return base::success();
+}
+
+// ---- create, without a start
+
+base::Status CreateVmOp::step() {
+  reap_expired_vms(context());
+  record_.id = make_vm_id();
+  record_.created_ns = base::realtime_ns();
+  PYRO_TRY_ASSIGN(const VmFolder folder, VmFolder::create(settings().home, record_.id));
+  PYRO_TRY(folder.write_record(record_));
+  PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(folder));
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.vms = make_vm_list({std::move(info)}, record_.kind);
   emit(std::move(event));
   return base::success();
 }
@@ -246,7 +227,7 @@ base::Status ListVmsOp::step() {
   });
   Event event;
   event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list(infos);
+  event.vms = make_vm_list(infos, request_.kind);
   emit(std::move(event));
   return base::success();
 }

@@ -6,6 +6,7 @@
 #include "client/op.hpp"
 #include "client/vm_control.hpp"
 #include "client/vm_info.hpp"
+#include "client/vm_removal.hpp"
 
 #include <optional>
 #include <string>
@@ -15,8 +16,8 @@ namespace pyro::client {
 /// An operation about one VM, up to the conversation with its supervisor, if it runs.
 class VmOp : public Op {
  protected:
-  VmOp(ContextPtr context, Poller poller, std::string id)
-      : Op(std::move(context), std::move(poller)), id_(std::move(id)) {}
+  VmOp(ContextPtr context, Poller poller, std::string id, state::VmKind kind)
+      : Op(std::move(context), std::move(poller)), id_(std::move(id)), kind_(kind) {}
 
   base::Status open();
   /// Emits DONE with what there is of the VM now, and what its supervisor said.
@@ -24,14 +25,15 @@ class VmOp : public Op {
   void stop() noexcept override;
 
   std::string id_;
+  state::VmKind kind_;
   std::optional<VmFolder> folder_;
   std::optional<VmControl> control_;
 };
 
 class StatusOp final : public VmOp {
  public:
-  StatusOp(ContextPtr context, Poller poller, std::string id)
-      : VmOp(std::move(context), std::move(poller), std::move(id)) {}
+  StatusOp(ContextPtr context, Poller poller, std::string id, state::VmKind kind)
+      : VmOp(std::move(context), std::move(poller), std::move(id), kind) {}
 
  private:
   base::Status step() override;
@@ -39,8 +41,8 @@ class StatusOp final : public VmOp {
 
 class StopVmOp final : public VmOp {
  public:
-  StopVmOp(ContextPtr context, Poller poller, std::string id)
-      : VmOp(std::move(context), std::move(poller), std::move(id)) {}
+  StopVmOp(ContextPtr context, Poller poller, std::string id, state::VmKind kind)
+      : VmOp(std::move(context), std::move(poller), std::move(id), kind) {}
 
  private:
   base::Status step() override;
@@ -50,7 +52,7 @@ class StopVmOp final : public VmOp {
 class SetTtlOp final : public VmOp {
  public:
   SetTtlOp(ContextPtr context, Poller poller, std::string id, std::uint64_t ttl_ms)
-      : VmOp(std::move(context), std::move(poller), std::move(id)), ttl_ms_(ttl_ms) {}
+      : VmOp(std::move(context), std::move(poller), std::move(id), state::VmKind::task), ttl_ms_(ttl_ms) {}
 
  private:
   base::Status step() override;
@@ -59,19 +61,30 @@ class SetTtlOp final : public VmOp {
 
 class DeleteVmOp final : public VmOp {
  public:
-  DeleteVmOp(ContextPtr context, Poller poller, std::string id)
-      : VmOp(std::move(context), std::move(poller), std::move(id)) {}
+  DeleteVmOp(ContextPtr context, Poller poller, std::string id, state::VmKind kind)
+      : VmOp(std::move(context), std::move(poller), std::move(id), kind) {}
 
  private:
   base::Status step() override;
-  base::Status converse();
-  base::Status remove();
-  base::Status kill();
+  void stop() noexcept override;
+  base::Status tell_deleted();
+
+  std::optional<VmRemoval> removal_;
   /// What is told of it in the end.
   std::optional<VmInfo> info_;
-  std::int64_t deadline_ms_ = 0;
-  bool told_ = false;
-  bool killed_ = false;
+};
+
+/// A VM that is only made.
+class CreateVmOp final : public Op {
+ public:
+  CreateVmOp(ContextPtr context, Poller poller, state::VmRecord record)
+      : Op(std::move(context), std::move(poller)), record_(std::move(record)) {}
+
+ private:
+  base::Status step() override;
+  void stop() noexcept override {}
+
+  state::VmRecord record_;
 };
 
 struct ListRequest {

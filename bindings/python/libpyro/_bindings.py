@@ -957,6 +957,59 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     ),
     "pyro_reap_expired": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_vm_list)), _P(_P(pyro_error))]),
     "pyro_reap_expired_start": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_op)), _P(_P(pyro_error))]),
+    "pyro_vm_create": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_options), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_create_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_start_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_exec": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_exec_options), _P(_P(pyro_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_exec_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_exec_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_status": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_status_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_list_all": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_list_all_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_stop": (ctypes.c_int32, [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))]),
+    "pyro_vm_stop_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_delete": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
+    ),
+    "pyro_vm_delete_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
     "pyro_env_options_init": (None, [_P(pyro_env_options), ctypes.c_size_t]),
     "pyro_env_list": (
         ctypes.c_int32,
@@ -1117,6 +1170,27 @@ class Functions:
     #: has the deleted ones.
     pyro_reap_expired: Callable[[Any, Any, Any], int]
     pyro_reap_expired_start: Callable[[Any, Any, Any], int]
+    #: Makes a VM, without starting it.
+    pyro_vm_create: Callable[[Any, Any, Any, Any], int]
+    pyro_vm_create_start: Callable[[Any, Any, Any, Any], int]
+    #: Starts one.
+    pyro_vm_start: Callable[[Any, Any, Any, Any], int]
+    pyro_vm_start_start: Callable[[Any, Any, Any, Any], int]
+    #: Runs one command in a running VM, and removes the VM when that has ended; task_id of the options is the VM's.
+    pyro_vm_exec: Callable[[Any, Any, Any, Any], int]
+    pyro_vm_exec_start: Callable[[Any, Any, Any, Any], int]
+    #: As pyro_task_status().
+    pyro_vm_status: Callable[[Any, Any, Any, Any], int]
+    pyro_vm_status_start: Callable[[Any, Any, Any, Any], int]
+    #: As pyro_task_list(), of VMs.
+    pyro_vm_list_all: Callable[[Any, Any, Any, Any], int]
+    pyro_vm_list_all_start: Callable[[Any, Any, Any, Any], int]
+    #: As pyro_task_stop().
+    pyro_vm_stop: Callable[[Any, Any, Any, Any], int]
+    pyro_vm_stop_start: Callable[[Any, Any, Any, Any], int]
+    #: As pyro_task_delete().
+    pyro_vm_delete: Callable[[Any, Any, Any, Any], int]
+    pyro_vm_delete_start: Callable[[Any, Any, Any, Any], int]
     #: Zeroes `size` bytes at `options` and sets struct_size.
     pyro_env_options_init: Callable[[Any, int], None]
     #: All environments: those that are here and those of the catalogue.
