@@ -3,6 +3,8 @@
 #include "base/text.hpp"
 #include "state/status_name.hpp"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 namespace pyro::client {
@@ -92,7 +94,7 @@ pyro_command& add_row(OwnedCommands& list, const CommandEntry& entry, bool with_
     row.duration_ms = ended.duration_ms;
     row.cpu_time_ms = ended.cpu_time_ms;
     row.memory_peak_bytes = ended.memory_peak_bytes;
-    totals = {ended.stdout_total_bytes, ended.stderr_total_bytes};
+    totals = {std::max(totals[0], ended.stdout_total_bytes), std::max(totals[1], ended.stderr_total_bytes)};
   }
   row.stdout_total_bytes = totals[0];
   row.stderr_total_bytes = totals[1];

@@ -195,7 +195,7 @@ base::Status CommandOp::take_started() {
   startup_ms_ = static_cast<std::uint64_t>(base::monotonic_ms() - called_ms_);
   context().log.add(PYRO_LOG_DEBUG, "vm {}: the command was started after {} ms", vm_id_, startup_ms_);
   const auto timeout_ms = static_cast<std::int64_t>(request_.exec.timeout_ms);
-  PYRO_TRY(allow_until(timeout_ms == 0 ? 0 : base::monotonic_ms() + timeout_ms + kSupervisorGraceMs));
+  PYRO_TRY(allow_until(timeout_ms == 0 ? 0 : base::monotonic_ms() + timeout_ms + end_grace_ms()));
   Event event;
   event.kind = PYRO_EVENT_STARTED;
   event.vm_id = vm_id_;

@@ -47,6 +47,8 @@ class CommandOp : public Op {
   virtual base::Status conclude(Event exit);
   /// Called instead of looking at the VM when conclude() has not emitted.
   virtual base::Status go_on() { return base::success(); }
+  /// How much longer than a command's timeout its end may take.
+  [[nodiscard]] virtual std::int64_t end_grace_ms() const noexcept { return kSupervisorGraceMs; }
   /// Checks the supervisor's first frame.
   [[nodiscard]] virtual base::Status check_supervisor(const wire::Frame& hello) const;
 

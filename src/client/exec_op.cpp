@@ -5,6 +5,12 @@
 
 namespace pyro::client {
 
+namespace {
+
+constexpr std::int64_t kStartMs = 60'000;
+
+}  // namespace
+
 ExecOp::ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string id, state::VmKind kind,
                bool detach)
     : CommandOp(std::move(context), std::move(poller), std::move(request), std::move(id)),
@@ -22,6 +28,10 @@ base::Result<std::unique_ptr<VmLink>> ExecOp::connect() {
     attach_.emplace(*folder_, poller());
   }
   auto vm = attach_->poll();
+  if (vm.ok() && *vm) {
+    // It greets at once, and starts a command as soon as the guest has taken in the ones before.
+    PYRO_TRY(allow_until(base::monotonic_ms() + kStartMs));
+  }
   if (!vm.ok() && vm.error().code == PYRO_ERROR_STATE) {
     PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
     return not_running(info);

@@ -26,6 +26,8 @@ class ExecOp final : public CommandOp {
   base::Status conclude(Event exit) override;
   base::Status go_on() override;
   void dispatched(std::uint64_t number) override;
+  /// The supervisor itself waits ten seconds for the disk.
+  [[nodiscard]] std::int64_t end_grace_ms() const noexcept override { return 2 * kSupervisorGraceMs; }
   [[nodiscard]] base::Status check_supervisor(const wire::Frame& hello) const override { return check_hello(hello); }
 
   state::VmKind kind_;

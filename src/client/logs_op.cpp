@@ -37,6 +37,9 @@ base::Status LogsOp::step() {
     return base::make_error(PYRO_ERROR_NOT_FOUND, "task {} has no command {}", request_.task_id,
                             request_.command_number);
   }
+  if (!runs) {
+    lose_open_commands();
+  }
   const bool over = request_.mode != PYRO_LOGS_FOLLOW || !runs || all_ended();
   if (request_.mode == PYRO_LOGS_LIST) {
     PYRO_TRY(collect_output());
@@ -84,6 +87,8 @@ base::Status LogsOp::read_commands() {
           entries_.erase(entries_.begin());
         }
       }
+    } else if (frame.type == JournalRecordType::machine_started || frame.type == JournalRecordType::machine_ended) {
+      lose_open_commands();
     } else if (frame.type == JournalRecordType::command_ended) {
       auto ended = state::CommandEnded::decode(frame.payload);
       if (const auto entry = ended.ok() ? entries_.find(ended->number) : entries_.end(); entry != entries_.end()) {
@@ -92,6 +97,19 @@ base::Status LogsOp::read_commands() {
     }
     return true;
   });
+}
+
+// The VM of commands that never got an end was killed.
+void LogsOp::lose_open_commands() {
+  for (auto& [number, entry] : entries_) {
+    if (!entry.ended) {
+      state::CommandEnded lost;
+      lost.number = number;
+      lost.status = PYRO_ERROR_OUTCOME_UNKNOWN;
+      lost.message = "its VM was lost while it ran: what it did is unknown";
+      entry.ended = std::move(lost);
+    }
+  }
 }
 
 base::Status LogsOp::collect_output() {

@@ -34,6 +34,7 @@ class LogsOp final : public Op {
   base::Result<std::optional<JournalFile>> open_journal(const char* name) const;
   /// Takes in what the commands file has since the last time.
   base::Status read_commands();
+  void lose_open_commands();
   base::Status collect_output();
   /// Emits a share of what was printed since the last time.
   base::Status emit_output();

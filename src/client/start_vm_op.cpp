@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,7 +26,17 @@ constexpr std::size_t kCopyBytes = 256 * 1024;
 // The data of `from`, holes left out, in a file that is made as long.
 base::Status copy_sparse(int from, int to) {
   struct stat info {};
-  if (::fstat(from, &info) != 0 || ::ftruncate(to, info.st_size) != 0) {
+  struct rlimit limit {};
+  if (::fstat(from, &info) == 0 && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+      static_cast<rlim_t>(info.st_size) > limit.rlim_cur) {
+    // Trying would end the host program (SIGXFSZ).
+    return base::make_error(
+        PYRO_ERROR_LIMIT,
+        "a disk of {} MiB is larger than the files that this process may write (RLIMIT_FSIZE): raise "
+        "that, or ask for a smaller disk_mib",
+        info.st_size >> 20);
+  }
+  if (::ftruncate(to, info.st_size) != 0) {
     return base::errno_error(errno, "cannot make the VM's disk");
   }
   std::vector<std::byte> buffer;
@@ -75,7 +86,10 @@ std::unique_ptr<StartVmOp> StartVmOp::start(ContextPtr context, Poller poller, s
 }
 
 StartVmOp::~StartVmOp() {
-  // In a forked child the folder is the parent's matter. The supervisor, if there is one, has all it needs open.
+  // In a forked child the folder is the parent's matter. A supervisor ends when it sees the connection closed.
+  if (vm_ && is_ours()) {
+    vm_->shut_down();
+  }
   if (is_new_ && !done_ && folder_ && is_ours()) {
     [[maybe_unused]] const auto removed = folder_->remove();
   }
@@ -85,7 +99,8 @@ void StartVmOp::stop() noexcept {
   if (start_) {
     start_->stop();
   }
-  if (vm_ && !done_) {
+  if (vm_) {
+    // A VM that was not told to go on ends with this.
     vm_->shut_down();
   }
   [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
@@ -108,6 +123,8 @@ base::Status StartVmOp::step() {
     if (!vm_) {
       return base::success();
     }
+    // The supervisor has it. A child that the host forks must not have it too.
+    lock_.reset();
     deadline_ms_ = start_->launched_ms() + static_cast<std::int64_t>(record_.boot_timeout_ms) + kSupervisorGraceMs;
     PYRO_TRY(poller().set_deadline(deadline_ms_));
   }
@@ -151,7 +168,11 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   }
   PYRO_TRY_ASSIGN(auto lock, folder_->try_lock());
   if (!lock) {
-    return base::make_error(PYRO_ERROR_STATE, "task {} is being started by another process", id_);
+    return base::make_error(PYRO_ERROR_STATE, "{} is being started or stopped by another process: try again", id_);
+  }
+  if (!is_new_) {
+    // As it is now: it may have changed while the environment was built.
+    PYRO_TRY_ASSIGN(record_, folder_->record());
   }
   if (!record_.digest.empty() && record_.digest != digest) {
     return base::make_error(PYRO_ERROR_ENVIRONMENT,
@@ -159,6 +180,7 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
                             "this root; create a new task",
                             record_.environment, id_);
   }
+  is_record_new_ = record_.digest != digest;
   record_.digest = digest;
   KeptVmFiles files;
   PYRO_TRY_ASSIGN(lock_, lock->duplicate());
@@ -179,10 +201,17 @@ base::Result<base::Fd> StartVmOp::open_disk(const base::Fd& scratch) {
   if (there.ok() || there.error().sys_errno != ENOENT) {
     return there;
   }
+  if (!is_record_new_) {
+    return base::make_error(PYRO_ERROR_INTERNAL, "the disk of {} is gone: create a new one", id_);
+  }
   // Under another name until it is whole.
   constexpr const char* kUnfinished = "disk.tmp";
   PYRO_TRY_ASSIGN(base::Fd disk, folder_->open_file(kUnfinished, O_RDWR | O_CREAT | O_TRUNC, 0600));
   PYRO_TRY(copy_sparse(scratch.get(), disk.get()));
+  // Before any record speaks of it.
+  if (::fdatasync(disk.get()) != 0) {
+    return base::errno_error(errno, "cannot write the VM's disk");
+  }
   PYRO_TRY(folder_->rename(kUnfinished, state::kVmDiskFile));
   return disk;
 }
@@ -212,7 +241,7 @@ base::Status StartVmOp::drive_vm() {
 base::Status StartVmOp::take(wire::Frame& frame) {
   if (!greeted_ && frame.type != FrameType::failed) {
     greeted_ = true;
-    return check_hello(frame);
+    return take_hello(frame);
   }
   switch (frame.type) {
     case FrameType::progress: {
@@ -233,25 +262,34 @@ base::Status StartVmOp::take(wire::Frame& frame) {
     case FrameType::ready:
       context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", id_,
                         base::monotonic_ms() - start_->launched_ms());
-      queue_.push_control(wire::bare_frame(FrameType::status_request));
-      return vm_->flush(queue_);
-    case FrameType::status: {
-      PYRO_TRY_ASSIGN(const auto status, wire::Status::decode(frame.payload));
-      return finish(status);
-    }
+      return finish();
     default:
       return lost("pyro-vm sent a frame that nobody expects now");
   }
 }
 
-base::Status StartVmOp::finish(const wire::Status& status) {
-  // Only to be able to kill it when it does not answer any more.
-  run_.pid = status.pid;
-  run_.pid_start = process_start(status.pid);
+// Its number is noted while it can be believed, so that it can be killed when it does not answer any more.
+base::Status StartVmOp::take_hello(const wire::Frame& frame) {
+  PYRO_TRY(check_hello(frame));
+  PYRO_TRY_ASSIGN(const auto hello, wire::Hello::decode(frame.payload));
+  run_.pid = hello.pid;
+  run_.pid_start = process_start(hello.pid);
+  return folder_->write_run(run_);
+}
+
+// Only when everything is on disk may the VM go on without us.
+base::Status StartVmOp::finish() {
+  run_.ready = true;
   PYRO_TRY(folder_->write_run(run_));
-  PYRO_TRY(folder_->write_record(record_));
+  if (is_new_ || is_record_new_) {
+    PYRO_TRY(folder_->write_record(record_));
+  }
+  queue_.push_control(wire::bare_frame(FrameType::keep));
+  PYRO_TRY(vm_->flush(queue_));
+  if (!queue_.empty()) {
+    return lost("its supervisor pyro-vm does not listen");
+  }
   done_ = true;
-  lock_.reset();
   return tell();
 }
 
@@ -264,34 +302,52 @@ base::Status StartVmOp::tell() {
   return base::success();
 }
 
+namespace {
+
+bool is_due(Context& context, const VmFolder& folder, std::int64_t now_s, bool lock_is_ours) {
+  const auto info = lock_is_ours ? look_at_locked_vm(folder) : look_at_vm(folder);
+  if (info.ok()) {
+    const std::int64_t at_s = delete_at(*info);
+    return at_s != 0 && at_s <= now_s;
+  }
+  if (info.error().code == PYRO_ERROR_NOT_FOUND) {
+    return folder.changed_at() + kLeftoverAgeS <= now_s;
+  }
+  context.log.add(PYRO_LOG_WARNING, "vm {}: {}", folder.id(), info.error().message);
+  return false;
+}
+
+}  // namespace
+
 std::vector<VmInfo> reap_expired_vms(Context& context) {
   std::vector<VmInfo> deleted;
   const auto ids = list_vm_ids(context.settings.home);
   if (!ids.ok()) {
     return deleted;
   }
-  const std::int64_t now_s = base::realtime_ns() / 1'000'000'000;
+  sweep_removed_folders(context.settings.home);
+  const std::int64_t now_ns = base::realtime_ns();
+  const std::int64_t now_s = now_ns / 1'000'000'000;
   for (const std::string& id : *ids) {
     const auto folder = VmFolder::open(context.settings.home, id);
     if (!folder.ok()) {
       continue;
     }
-    auto info = look_at_vm(*folder);
-    bool due = false;
-    if (info.ok()) {
-      const std::int64_t at_s = delete_at(*info);
-      due = at_s != 0 && at_s <= now_s;
-    } else if (info.error().code == PYRO_ERROR_NOT_FOUND) {
-      due = folder->changed_at() + kLeftoverAgeS <= now_s;
-    } else {
-      context.log.add(PYRO_LOG_WARNING, "vm {}: {}", id, info.error().message);
-    }
-    if (!due) {
+    if (!is_due(context, *folder, now_s, false)) {
       continue;
     }
     const auto lock = folder->try_lock();
-    if (!lock.ok() || !*lock) {
+    // What was seen before the lock was ours may be old.
+    if (!lock.ok() || !*lock || !is_due(context, *folder, now_s, true)) {
       continue;
+    }
+    auto info = look_at_locked_vm(*folder);
+    if (info.ok() && has_ended_unseen(*info)) {
+      // It may have run until a moment ago: its time counts from now.
+      info->run->found_ended_ns = now_ns;
+      if (!folder->write_run(*info->run).ok() || delete_at(*look_at_locked_vm(*folder)) > now_s) {
+        continue;
+      }
     }
     if (const auto removed = folder->remove(); !removed.ok()) {
       context.log.add(PYRO_LOG_WARNING, "vm {}: {}", id, removed.error().message);

@@ -33,17 +33,20 @@ class StartVmOp final : public Op {
   base::Result<base::Fd> open_disk(const base::Fd& scratch);
   base::Status drive_vm();
   base::Status take(wire::Frame& frame);
-  base::Status finish(const wire::Status& status);
+  base::Status take_hello(const wire::Frame& frame);
+  base::Status finish();
   base::Status tell();
   [[nodiscard]] base::Error lost(const std::string& what) const;
 
   std::string id_;
   bool is_new_;
+  /// Its disk is made by this start.
+  bool is_record_new_ = true;
   state::VmKind kind_ = state::VmKind::task;
   state::VmRecord record_;
   state::VmRun run_;
   std::optional<VmFolder> folder_;
-  /// A copy of the lock that the supervisor gets: nobody else touches the folder before we are done.
+  /// Until the supervisor has it.
   base::Fd lock_;
   std::optional<VmStart> start_;
   std::unique_ptr<VmLink> vm_;

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,7 +19,8 @@ namespace pyro::client {
 namespace {
 
 constexpr int kBacklog = 128;
-constexpr int kRemoveAttempts = 100;
+// Of folders that are being removed; no id begins so.
+constexpr const char* kRemovedPrefix = ".removed-";
 constexpr std::uint64_t kStatBlockBytes = 512;  // of st_blocks, stat(2)
 
 std::string vms_path(const std::string& home) {
@@ -42,6 +44,16 @@ base::Result<sockaddr_un> socket_address(const std::string& path) {
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
+}
+
+// All that is in a folder that nobody finds any more.
+base::Status remove_folder(const std::string& path) {
+  std::error_code failure;
+  std::filesystem::remove_all(path, failure);
+  if (failure) {
+    return base::errno_error(failure.value(), "cannot remove " + path);
+  }
+  return base::success();
 }
 
 }  // namespace
@@ -84,7 +96,9 @@ base::Result<VmFolder> VmFolder::create(const std::string& home, const std::stri
     return errno == EEXIST ? base::make_error(PYRO_ERROR_EXISTS, "there is a VM {} already", id)
                            : base::errno_error(errno, "cannot create the folder " + path);
   }
-  return open(home, id);
+  PYRO_TRY_ASSIGN(auto folder, open(home, id));
+  PYRO_TRY(folder.open_file(state::kVmLockFile, O_RDWR | O_CREAT | O_EXCL, 0600));
+  return folder;
 }
 
 std::string VmFolder::path(const char* name) const {
@@ -134,9 +148,16 @@ base::Status VmFolder::write_run(const state::VmRun& run) const {
 }
 
 base::Result<std::optional<base::Fd>> VmFolder::try_lock() const {
-  PYRO_TRY_ASSIGN(base::Fd file, open_file(state::kVmLockFile, O_RDWR | O_CREAT, 0600));
+  auto opened = open_file(state::kVmLockFile, O_RDWR);
+  if (!opened.ok()) {
+    return opened.error().sys_errno == ENOENT ? no_such_vm(id_) : std::move(opened).error();
+  }
+  base::Fd file = std::move(opened).value();
   struct flock whole = whole_file();
   if (::fcntl(file.get(), F_OFD_SETLK, &whole) == 0) {
+    if (!is_current()) {
+      return no_such_vm(id_);
+    }
     return std::optional(std::move(file));
   }
   if (errno == EAGAIN || errno == EACCES) {
@@ -197,36 +218,32 @@ base::Result<std::optional<base::Fd>> VmFolder::connect() const {
   }
 }
 
+bool VmFolder::is_current() const noexcept {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(fd_.get(), &ours) == 0 && ::lstat((vms_path(home_) + "/" + id_).c_str(), &there) == 0 &&
+         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
 base::Status VmFolder::remove() const {
-  // The record first: from then on it is a left-over, whatever happens. The lock last.
-  for (const char* name : {state::kVmRecordFile, state::kVmSocketFile, state::kVmDiskFile, state::kVmOutputFile,
-                           state::kVmCommandsFile, state::kVmRunFile}) {
-    if (::unlinkat(fd_.get(), name, 0) != 0 && errno != ENOENT) {
-      return base::errno_error(errno, fmt::format("cannot remove {} of VM {}", name, id_));
+  if (!is_current()) {
+    return base::success();
+  }
+  const std::string removed = vms_path(home_) + "/" + kRemovedPrefix + id_;
+  if (::rename((vms_path(home_) + "/" + id_).c_str(), removed.c_str()) != 0) {
+    return errno == ENOENT ? base::success()
+                           : base::Status(base::errno_error(errno, "cannot remove the folder of VM " + id_));
+  }
+  return remove_folder(removed);
+}
+
+void sweep_removed_folders(const std::string& home) noexcept {
+  std::error_code failure;
+  for (const auto& entry : std::filesystem::directory_iterator(vms_path(home), failure)) {
+    if (entry.path().filename().native().starts_with(kRemovedPrefix)) {
+      [[maybe_unused]] const auto removed = remove_folder(entry.path().native());
     }
   }
-  // What an atomic write left behind when it was cut off.
-  DIR* folder = ::opendir(path(".").c_str());
-  if (folder != nullptr) {
-    while (const dirent* entry = ::readdir(folder)) {
-      if (std::strcmp(entry->d_name, state::kVmLockFile) != 0) {
-        ::unlinkat(fd_.get(), entry->d_name, 0);
-      }
-    }
-    ::closedir(folder);
-  }
-  // Somebody who looks for a lock meanwhile makes a new one.
-  const std::string folder_path = vms_path(home_) + "/" + id_;
-  for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
-    ::unlinkat(fd_.get(), state::kVmLockFile, 0);
-    if (::rmdir(folder_path.c_str()) == 0 || errno == ENOENT) {
-      return base::success();
-    }
-    if (errno != ENOTEMPTY && errno != EEXIST) {
-      break;
-    }
-  }
-  return base::errno_error(errno, "cannot remove the folder of VM " + id_);
 }
 
 base::Status VmFolder::rename(const char* from, const char* to) const {

@@ -30,7 +30,9 @@ class VmFolder {
   [[nodiscard]] base::Result<std::optional<state::VmRun>> run() const;
   [[nodiscard]] base::Status write_run(const state::VmRun& run) const;
 
-  /// The lock, if no supervisor and nobody else has it. It is the open file's: held until every copy of it is closed.
+  /// Whether the id still leads here: it does not once somebody has begun to remove it.
+  [[nodiscard]] bool is_current() const noexcept;
+  /// The lock, if no supervisor and nobody else has it. Errors: NOT_FOUND (it has been removed). It is the open file's: held until every copy of it is closed.
   [[nodiscard]] base::Result<std::optional<base::Fd>> try_lock() const;
   /// Whether somebody has it.
   [[nodiscard]] base::Result<bool> is_locked() const;
@@ -40,7 +42,8 @@ class VmFolder {
   /// Errors: STATE (none is there).
   [[nodiscard]] base::Result<std::optional<base::Fd>> connect() const;
 
-  /// Removes everything; to be called with the lock held. What is cut off halfway is a left-over.
+  /// Removes everything; to be called with the lock held. From the first step on nobody finds it by its id; what is cut
+  /// off halfway is a left-over.
   [[nodiscard]] base::Status remove() const;
   [[nodiscard]] base::Status rename(const char* from, const char* to) const;
   /// When something was last made or removed in it: seconds since 1970; 0: not known.
@@ -57,6 +60,9 @@ class VmFolder {
   std::string id_;
   base::Fd fd_;
 };
+
+/// Removes what interrupted removals left behind.
+void sweep_removed_folders(const std::string& home) noexcept;
 
 /// Ids of all folders, in no order.
 base::Result<std::vector<std::string>> list_vm_ids(const std::string& home);

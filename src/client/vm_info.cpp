@@ -35,6 +35,8 @@ void conclude(VmInfo& info) {
     info.last_use_ns = std::max(info.last_use_ns, info.journal.ended->time_ns);
     return;
   }
+  // When it ended is not known: not before it was last seen to do anything.
+  info.last_use_ns = std::max(info.last_use_ns, info.run ? info.run->found_ended_ns : 0);
   const std::string boot_id = current_boot_id();
   if (info.run && !boot_id.empty() && info.run->boot_id != boot_id) {
     info.state = PYRO_VM_STOPPED;
@@ -76,8 +78,8 @@ json::object to_json(const pyro_vm_info& row) {
 // When a running VM is stopped if nobody uses it.
 std::int64_t stop_at(const wire::Status& live) {
   std::uint64_t left_ms = 0;
-  if (live.ttl_ms != 0 && live.running_commands == 0) {
-    left_ms = live.ttl_ms;
+  if (live.idle_left_ms != 0 && live.running_commands == 0) {
+    left_ms = live.idle_left_ms;
   }
   if (live.lifetime_left_ms != 0) {
     left_ms = left_ms == 0 ? live.lifetime_left_ms : std::min(left_ms, live.lifetime_left_ms);
@@ -116,6 +118,39 @@ pyro_vm_info& add_row(OwnedVms& list, const VmInfo& info) {
   return list.rows.emplace_back(row);
 }
 
+// `locked`: by somebody else.
+base::Result<VmInfo> look_at(const VmFolder& folder, bool locked) {
+  VmInfo info;
+  PYRO_TRY_ASSIGN(info.record, folder.record());
+  PYRO_TRY_ASSIGN(info.run, folder.run());
+  info.disk_used_bytes = folder.disk_used_bytes();
+  info.last_use_ns = info.record.created_ns;
+  auto commands = folder.open_file(state::kVmCommandsFile, O_RDONLY);
+  if (commands.ok()) {
+    // A journal that is damaged from its first byte on tells nothing; the VM is there all the same.
+    if (const auto journal = JournalFile::open(std::move(commands).value()); journal.ok()) {
+      PYRO_TRY_ASSIGN(info.journal, summarise_journal(*journal));
+      info.last_use_ns = std::max(info.last_use_ns, info.journal.last_use_ns);
+      if (info.journal.started) {
+        info.last_use_ns = std::max(info.last_use_ns, info.journal.started->time_ns);
+      }
+    }
+  }
+  if (locked) {
+    // Its last word counts more than a process that is still on its way out.
+    if (info.run && info.run->ready && info.journal.ended) {
+      conclude(info);
+    } else {
+      info.state = info.run && info.run->ready ? PYRO_VM_RUNNING : PYRO_VM_STARTING;
+    }
+  } else {
+    conclude(info);
+  }
+  // A hostile journal may say anything.
+  info.last_use_ns = std::clamp(info.last_use_ns, std::int64_t{0}, base::realtime_ns());
+  return info;
+}
+
 }  // namespace
 
 const char* vm_state_name(pyro_vm_state state) noexcept {
@@ -136,31 +171,18 @@ const char* vm_state_name(pyro_vm_state state) noexcept {
 }
 
 base::Result<VmInfo> look_at_vm(const VmFolder& folder) {
-  VmInfo info;
   // Before the files: a supervisor that ends meanwhile has written all it is going to.
   PYRO_TRY_ASSIGN(const bool locked, folder.is_locked());
-  PYRO_TRY_ASSIGN(info.record, folder.record());
-  PYRO_TRY_ASSIGN(info.run, folder.run());
-  info.disk_used_bytes = folder.disk_used_bytes();
-  info.last_use_ns = info.record.created_ns;
-  auto commands = folder.open_file(state::kVmCommandsFile, O_RDONLY);
-  if (commands.ok()) {
-    // A journal that is damaged from its first byte on tells nothing; the VM is there all the same.
-    if (const auto journal = JournalFile::open(std::move(commands).value()); journal.ok()) {
-      PYRO_TRY_ASSIGN(info.journal, summarise_journal(*journal));
-      info.last_use_ns = std::max(info.last_use_ns, info.journal.last_use_ns);
-      if (info.journal.started) {
-        info.last_use_ns = std::max(info.last_use_ns, info.journal.started->time_ns);
-      }
-    }
-  }
-  if (locked) {
-    // The supervisor's number is recorded when its guest is ready.
-    info.state = info.run && info.run->pid != 0 ? PYRO_VM_RUNNING : PYRO_VM_STARTING;
-  } else {
-    conclude(info);
-  }
-  return info;
+  return look_at(folder, locked);
+}
+
+base::Result<VmInfo> look_at_locked_vm(const VmFolder& folder) {
+  return look_at(folder, false);
+}
+
+bool has_ended_unseen(const VmInfo& info) noexcept {
+  return info.state != PYRO_VM_RUNNING && info.state != PYRO_VM_STARTING && info.run && info.run->found_ended_ns == 0 &&
+         !info.journal.ended;
 }
 
 std::int64_t delete_at(const VmInfo& info) noexcept {

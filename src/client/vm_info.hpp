@@ -30,6 +30,11 @@ struct VmInfo {
 
 /// All that can be told without asking the supervisor. Errors: NOT_FOUND, INTERNAL, UNSUPPORTED.
 base::Result<VmInfo> look_at_vm(const VmFolder& folder);
+/// The same for whoever holds its lock.
+base::Result<VmInfo> look_at_locked_vm(const VmFolder& folder);
+
+/// Whether it ended without a word, and nobody has noted yet when that was found.
+bool has_ended_unseen(const VmInfo& info) noexcept;
 
 /// When a VM that does not run is to be deleted: seconds since 1970; 0: never.
 std::int64_t delete_at(const VmInfo& info) noexcept;

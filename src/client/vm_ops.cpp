@@ -13,8 +13,8 @@ namespace {
 
 // Answers come at once; a machine that swaps is slow, not broken.
 constexpr std::int64_t kAnswerMs = 10'000;
-// The guest has ten seconds to power off (supervisor.hpp, stop_ms), then it is cut.
-constexpr std::int64_t kStopMs = 25'000;
+// The guest has 30 s to power off (supervisor.hpp, stop_ms), then it is cut.
+constexpr std::int64_t kStopMs = 45'000;
 constexpr std::int64_t kRetryMs = 5;
 
 }  // namespace
@@ -84,8 +84,11 @@ base::Status StatusOp::step() {
 base::Status StopVmOp::step() {
   PYRO_TRY(open());
   if (!control_) {
-    PYRO_TRY_ASSIGN(const bool runs, folder_->is_locked());
-    if (!runs) {
+    PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
+    if (info.state == PYRO_VM_STARTING) {
+      return base::make_error(PYRO_ERROR_STATE, "{} is being started: stop it when it runs, or delete it", id_);
+    }
+    if (info.state != PYRO_VM_RUNNING) {
       return tell();
     }
     control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::stop), kStopMs);
@@ -95,21 +98,17 @@ base::Status StopVmOp::step() {
     if (!outcome.ok() && outcome.error().code != PYRO_ERROR_STATE) {
       return std::move(outcome).error();
     }
-    if (!outcome.ok()) {
-      PYRO_TRY_ASSIGN(const bool runs, folder_->is_locked());
-      if (runs) {
-        return base::make_error(PYRO_ERROR_STATE, "task {} is being started: stop it when it runs, or delete it", id_);
-      }
-      return tell();
-    }
-    over_ = outcome->over;
+    // It has ended just now.
+    over_ = !outcome.ok() || outcome->over;
     if (!over_) {
       return base::success();
     }
+    gone_deadline_ms_ = base::monotonic_ms() + kAnswerMs;
   }
-  // The connection closes a moment before the process is gone.
+  // The connection closes a moment before the machine is gone.
   PYRO_TRY_ASSIGN(const bool locked, folder_->is_locked());
-  return locked ? poller().set_deadline(base::monotonic_ms() + kRetryMs) : tell();
+  const std::int64_t now_ms = base::monotonic_ms();
+  return locked && now_ms < gone_deadline_ms_ ? poller().set_deadline(now_ms + kRetryMs) : tell();
 }
 
 // ---- a new TTL

@@ -47,6 +47,7 @@ class StopVmOp final : public VmOp {
  private:
   base::Status step() override;
   bool over_ = false;
+  std::int64_t gone_deadline_ms_ = 0;
 };
 
 class SetTtlOp final : public VmOp {

@@ -29,14 +29,21 @@ VmRemoval::VmRemoval(ContextPtr context, const VmFolder& folder, Poller& poller)
       deadline_ms_(base::monotonic_ms() + kDiscardMs) {}
 
 base::Result<bool> VmRemoval::poll() {
-  PYRO_TRY_ASSIGN(const auto lock, folder_.try_lock());
-  if (lock) {
+  const auto lock = folder_.try_lock();
+  if (!lock.ok() && lock.error().code == PYRO_ERROR_NOT_FOUND) {
+    return true;  // somebody else was faster
+  }
+  if (!lock.ok()) {
+    return lock.error();
+  }
+  if (*lock) {
     PYRO_TRY(folder_.remove());
     return true;
   }
   if (!told_) {
     const auto outcome = control_.poll();
-    told_ = !outcome.ok() || outcome->over;
+    // One that does not listen yet may in a moment.
+    told_ = outcome.ok() ? outcome->over : outcome.error().code != PYRO_ERROR_STATE;
   }
   const std::int64_t now_ms = base::monotonic_ms();
   if (now_ms >= deadline_ms_) {

@@ -49,6 +49,11 @@ Status Agent::serve() {
       // Outputs that were held back for this may go on.
       continue;
     }
+    if (disk_sync_ && disk_sync_->has_failed()) {
+      // No exit may be told any more: its command's work is not safe.
+      return base::make_error(PYRO_ERROR_LIMIT,
+                              "what commands wrote cannot be put on the disk: is the host's disk full?");
+    }
     if (inner_ended_) {
       PYRO_TRY(renew_inner_namespace());
       continue;

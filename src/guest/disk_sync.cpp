@@ -1,7 +1,6 @@
 #include "guest/disk_sync.hpp"
 
 #include "base/io.hpp"
-#include "guest/console.hpp"
 
 #include <cerrno>
 
@@ -69,9 +68,10 @@ void DiskSync::run() noexcept {
     }
     const std::uint64_t number = requested_;
     if (::syncfs(file_system_.get()) != 0) {
-      console_line("cannot write to the scratch disk: what commands wrote may be lost");
+      failed_ = true;
+    } else {
+      done_ = number;
     }
-    done_ = number;
     ring(finished_);
   }
 }

@@ -26,6 +26,8 @@ class DiskSync {
   /// Asks for everything that was written until now, and gives a number for is_done(). The loop wakes when it is.
   std::uint64_t request();
   [[nodiscard]] bool is_done(std::uint64_t number) const noexcept { return done_ >= number; }
+  /// Something could not be written: what commands were told is on the disk may not be.
+  [[nodiscard]] bool has_failed() const noexcept { return failed_; }
 
  private:
   DiskSync(EventLoop& loop, base::Fd file_system, base::Fd wake, base::Fd finished);
@@ -38,6 +40,7 @@ class DiskSync {
   std::atomic<std::uint64_t> requested_{0};
   std::atomic<std::uint64_t> done_{0};
   std::atomic<bool> ending_{false};
+  std::atomic<bool> failed_{false};
   Watch watch_;
   std::thread thread_;
 };

@@ -36,6 +36,8 @@ struct MachineConfig {
   base::Fd delta;
   /// The disk outlives the machine: raw, so that any engine can go on with it, and flushed when the guest asks for it.
   bool keeps_disk = false;
+  /// Held for as long as anything of the machine may write to the disk.
+  base::Fd lock;
   /// Files that the supervisor itself writes may become this large; 0: it writes none.
   std::uint64_t supervisor_file_bytes = 0;
   /// Engine software: QEMU's program. Engine kvm: an open /dev/kvm.

@@ -144,6 +144,8 @@ std::string VmRun::encode() const {
   out["started_ns"] = started_ns;
   out["pid"] = pid;
   out["pid_start"] = pid_start;
+  out["ready"] = ready;
+  out["found_ended_ns"] = found_ended_ns;
   return json::serialize(out) + "\n";
 }
 
@@ -159,6 +161,8 @@ base::Result<VmRun> VmRun::decode(std::string_view text) {
   run.started_ns = reader.number("started_ns", 0, kMaxInt);
   run.pid = reader.number("pid", 0, kMaxInt);
   run.pid_start = reader.number("pid_start", 0, kMaxInt);
+  run.ready = reader.flag_or("ready", false);
+  run.found_ended_ns = reader.number("found_ended_ns", 0, kMaxInt);
   PYRO_TRY(reader.finish());
   return run;
 }

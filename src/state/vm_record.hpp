@@ -64,6 +64,10 @@ struct VmRun {
   /// until the next boot. 0: not known.
   std::int64_t pid = 0;
   std::int64_t pid_start = 0;
+  /// Its guest was ready: it takes commands until it ends.
+  bool ready = false;
+  /// When it was first found to have ended without a word; nanoseconds since 1970, 0: it was not.
+  std::int64_t found_ended_ns = 0;
 
   [[nodiscard]] std::string encode() const;
   static base::Result<VmRun> decode(std::string_view text);

@@ -197,8 +197,9 @@ base::Status Session::handle_exit(const wire::Frame& frame) {
   exit_.message = base::printable(exit_.message, kMaxMessageBytes);
   exit_.status = believed(exit_.status);
   exited_ = true;
-  exit_.timed_out = timed_out_;
-  if (timed_out_) {
+  // One that had ended in time, and whose exit came late, has not timed out. 0: not known.
+  exit_.timed_out = timed_out_ && (exit_.duration_ms == 0 || exit_.duration_ms >= exec_.timeout_ms);
+  if (exit_.timed_out) {
     exit_.exit_code = kTimedOutExitCode;
   }
   in_.discard();

@@ -94,7 +94,6 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
   if (outlives_client_) {
     const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
     listener_ = take(wire::ConfigureFd::listener);
-    lock_ = take(wire::ConfigureFd::lock);
     PYRO_TRY_ASSIGN(journal_, TaskJournal::open(take(wire::ConfigureFd::commands), take(wire::ConfigureFd::output)));
     PYRO_TRY(journal_->machine_started(config.vm_id, static_cast<std::uint32_t>(config.engine)));
   }
@@ -132,6 +131,9 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.scratch = take(wire::ConfigureFd::scratch);
   machine.delta = take(wire::ConfigureFd::delta);
   machine.engine = take(wire::ConfigureFd::engine);
+  if (outlives_client_) {
+    machine.lock = take(wire::ConfigureFd::lock);
+  }
   machine.use_kvm = config.engine == wire::EngineKind::kvm;
   machine.keeps_disk = outlives_client_;
   machine.supervisor_file_bytes = outlives_client_ ? kMaxJournalFileBytes : 0;
@@ -381,6 +383,7 @@ void Supervisor::watch_idleness() {
     return;
   }
   waiting_for_use_ = idle;
+  idle_since_ms_ = base::monotonic_ms();
   idle_timer_.cancel();
   if (idle) {
     start_deadline(idle_timer_, ttl_ms_, [this] {
@@ -432,7 +435,10 @@ void Supervisor::stop(const std::string& reason) {
   idle_timer_.cancel();
   clients_.stop_listening();
   agent_->send_control(wire::bare_frame(FrameType::power_off));
-  start_deadline(boot_timer_, deadlines_.stop_ms, [this] { lose_vm("it did not power off when it was asked to"); });
+  start_deadline(boot_timer_, deadlines_.stop_ms, [this] {
+    stop_reason_ += "; it did not power off in time and was cut: what was written last may be lost";
+    lose_vm("it did not power off when it was asked to");
+  });
 }
 
 void Supervisor::record_end(pyro_status status, const std::string& reason) {
@@ -571,6 +577,8 @@ void Supervisor::release_machine() {
   boost::asio::post(io_, [this] {
     agent_.reset();
     machine_.reset();
+    // Whoever starts the next one writes on.
+    journal_.reset();
   });
 }
 

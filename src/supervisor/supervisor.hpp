@@ -4,7 +4,7 @@
 // when its client is gone (socket or process), when the VM ends, or when a deadline passes; ending
 // means that the process exits, and everything that it owns dies with it.
 //
-// A VM that outlives its client goes on once it is ready: clients come through a listening socket and go as they
+// A VM that outlives its client goes on once that says so: clients come through a listening socket and go as they
 // like, and each sees its own commands. A command whose client goes runs on. Such a VM ends when a client says stop, or
 // when nobody has used it for its TTL; what its commands did is in its journal.
 // Thread rule: one thread, the one that runs the io_context.
@@ -43,7 +43,7 @@ struct Deadlines {
   /// waiting for a reader who rests costs little; one that is gone ends the process at once.
   std::uint64_t farewell_ms = 600'000;
   /// A guest that is asked to power off ends its commands and writes out its disk; one that has not after this is cut.
-  std::uint64_t stop_ms = 10'000;
+  std::uint64_t stop_ms = 30'000;
 };
 
 using MachineFactory =
@@ -94,8 +94,9 @@ class Supervisor {
   [[nodiscard]] bool is_starting() const noexcept {
     return state_ == State::idle || state_ == State::booting || state_ == State::personalising;
   }
-  /// The VM has no use without its first client.
-  [[nodiscard]] bool depends_on_client() const noexcept { return !outlives_client_ || is_starting(); }
+  /// The VM has no use without its first client. One that outlives it is kept from when that says so: before, nobody
+  /// else could know of it.
+  [[nodiscard]] bool depends_on(ClientId client) const noexcept { return client == kFirstClient && !kept_; }
   [[nodiscard]] bool is_over() const noexcept { return state_ == State::delivering || state_ == State::ending; }
 
   // What clients say (supervisor_clients.cpp).
@@ -187,14 +188,15 @@ class Supervisor {
   /// Those whose last frame is queued: no longer listened to.
   std::set<ClientId> told_;
   base::Fd listener_;
-  base::Fd lock_;
   bool outlives_client_ = false;
+  bool kept_ = false;
   std::optional<TaskJournal> journal_;
   bool end_recorded_ = false;
   std::string stop_reason_;
   std::uint64_t ttl_ms_ = 0;
   std::uint64_t max_lifetime_ms_ = 0;
   bool waiting_for_use_ = false;
+  std::int64_t idle_since_ms_ = 0;
   /// Commands that the guest has no room for yet, in their order.
   std::deque<std::uint32_t> waiting_to_dispatch_;
   /// In state delivering: clients whose commands have ended and who have yet to take in what these printed.

@@ -36,6 +36,7 @@ base::Error broken_order() {
 void Supervisor::greet(ClientId client) {
   wire::Hello hello;
   hello.build_id = base::build_id();
+  hello.pid = static_cast<std::uint32_t>(::getpid());
   clients_.send_control(client, wire::message_frame(FrameType::hello, 0, hello));
 }
 
@@ -59,14 +60,14 @@ void Supervisor::handle_client_end(ClientId client, const std::string& why) {
   if (!why.empty()) {
     return refuse(client, base::make_error(PYRO_ERROR_INTERNAL, "{}", why));
   }
-  if (depends_on_client()) {
+  if (depends_on(client)) {
     return end();
   }
   forget_client(client);
 }
 
 void Supervisor::refuse(ClientId client, const base::Error& error) {
-  if (depends_on_client()) {
+  if (depends_on(client)) {
     return fail(error.code, error.message);
   }
   if (state_ == State::ending || !told_.insert(client).second) {
@@ -134,6 +135,12 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
     case FrameType::stop:
       stop("a client stopped it");
       return base::success();
+    case FrameType::keep:
+      if (client != kFirstClient || !outlives_client_ || is_starting()) {
+        return broken_order();
+      }
+      kept_ = true;
+      return base::success();
     case FrameType::discard:
       record_end(PYRO_OK, "a client discarded it");
       end();
@@ -141,6 +148,7 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
     case FrameType::set_ttl: {
       PYRO_TRY_ASSIGN(const wire::SetTtl message, wire::SetTtl::decode(frame.payload));
       ttl_ms_ = message.ttl_ms;
+      watch_idleness();
       return base::success();
     }
     default:
@@ -164,8 +172,12 @@ void Supervisor::send_status(ClientId client) {
   }
   status.uptime_ms = static_cast<std::uint64_t>(base::monotonic_ms() - configured_ms_);
   status.running_commands = static_cast<std::uint32_t>(commands_.size());
-  status.ttl_ms = ttl_ms_;
-  status.pid = static_cast<std::uint32_t>(::getpid());
+  if (ttl_ms_ != 0) {
+    const auto idle_ms =
+        waiting_for_use_ ? static_cast<std::uint64_t>(base::monotonic_ms() - idle_since_ms_) : std::uint64_t{0};
+    // 0 says: for ever.
+    status.idle_left_ms = ttl_ms_ - std::min(ttl_ms_ - 1, idle_ms);
+  }
   if (max_lifetime_ms_ != 0) {
     status.lifetime_left_ms = max_lifetime_ms_ - std::min(max_lifetime_ms_, status.uptime_ms);
   }

@@ -19,6 +19,8 @@ namespace {
 constexpr std::uint64_t kAlignment = 8;
 // How much is read at a time when the last number is looked for, from the end; many commands' worth.
 constexpr std::uint64_t kWindowBytes = 1 << 20;
+// No task runs so many commands: a record that says so is damaged.
+constexpr std::uint64_t kMaxNumber = std::uint64_t{1} << 62;
 
 base::Error no_room(int why) {
   return base::errno_error(why, "cannot write the task's journal");
@@ -56,15 +58,18 @@ base::Result<TaskJournal::File> TaskJournal::File::open(base::Fd fd) {
   }
   File file;
   file.fd_ = std::move(fd);
-  if (static_cast<std::uint64_t>(info.st_size) < state::kJournalHeaderBytes) {
-    // New, or its first writer was killed while making it.
+  base::Bytes header(state::kJournalHeaderBytes);
+  if (static_cast<std::uint64_t>(info.st_size) >= state::kJournalHeaderBytes) {
+    PYRO_TRY_ASSIGN(header, read_range(file.fd(), 0, state::kJournalHeaderBytes));
+  }
+  if (std::all_of(header.begin(), header.end(), [](std::byte byte) { return byte == std::byte{0}; })) {
+    // New, or its first writer was killed while making it, or the host lost power before the first bytes were on disk.
     if (::getrandom(&file.tag_, sizeof(file.tag_), 0) != sizeof(file.tag_) || ::ftruncate(file.fd(), 0) != 0) {
       return base::errno_error(errno, "cannot begin the task's journal");
     }
     PYRO_TRY(file.write(state::journal_header(file.tag_)));
     return file;
   }
-  PYRO_TRY_ASSIGN(const base::Bytes header, read_range(file.fd(), 0, state::kJournalHeaderBytes));
   PYRO_TRY_ASSIGN(file.tag_, state::journal_tag(header));
   file.end_ = static_cast<std::uint64_t>(info.st_size);
   return file;
@@ -98,7 +103,8 @@ base::Result<TaskJournal> TaskJournal::open(base::Fd commands, base::Fd output, 
   PYRO_TRY_ASSIGN(File commands_file, File::open(std::move(commands)));
   PYRO_TRY_ASSIGN(File output_file, File::open(std::move(output)));
   state::OutputRetention retention(limits);
-  const off_t data = ::lseek(output_file.fd(), static_cast<off_t>(state::kJournalHeaderBytes), SEEK_DATA);
+  // The first page has the header and is never freed.
+  const off_t data = ::lseek(output_file.fd(), state::OutputRetention::kPageBytes, SEEK_DATA);
   retention.adopt(data < 0 ? state::kJournalHeaderBytes : static_cast<std::uint64_t>(data), output_file.end());
   TaskJournal journal(std::move(commands_file), std::move(output_file), std::move(retention));
   PYRO_TRY(journal.find_last_number());
@@ -120,7 +126,7 @@ base::Status TaskJournal::find_last_number() {
     while (const auto frame = reader.next()) {
       if (frame->type == JournalRecordType::command_started) {
         const auto started = state::CommandStarted::decode(frame->payload);
-        last_number_ = std::max(last_number_, started.ok() ? started->number : 0);
+        last_number_ = std::max(last_number_, started.ok() && started->number < kMaxNumber ? started->number : 0);
       }
     }
     end = begin;

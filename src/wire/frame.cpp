@@ -26,6 +26,7 @@ bool known(FrameType type) noexcept {
     case FrameType::stopped:
     case FrameType::set_ttl:
     case FrameType::discard:
+    case FrameType::keep:
     case FrameType::exec:
     case FrameType::started:
     case FrameType::data:

@@ -54,6 +54,7 @@ enum class FrameType : std::uint8_t {
   stopped = 23,  // supervisor → client: it has ended, as a client asked for; the last frame
   set_ttl = 24,  // client → supervisor: how long the VM goes on without work
   discard = 25,  // client → supervisor: end the VM at once, whatever is lost
+  keep = 26,     // first client → supervisor: from here on the VM goes on without it
   // One command (its stream).
   exec = 32,
   started = 33,

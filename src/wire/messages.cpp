@@ -40,6 +40,7 @@ Bytes Hello::encode() const {
   out.u16(version_min);
   out.u16(version_max);
   out.text(build_id);
+  out.u32(pid);
   return std::move(out).take();
 }
 
@@ -49,6 +50,7 @@ Result<Hello> Hello::decode(ByteView payload) {
   hello.version_min = in.u16();
   hello.version_max = in.u16();
   hello.build_id = in.text();
+  hello.pid = in.u32();
   if (!in.finished() || hello.build_id.size() > kMaxNameBytes || hello.version_min > hello.version_max) {
     return malformed("hello");
   }
@@ -416,10 +418,9 @@ Bytes Status::encode() const {
   out.text(state);
   out.u64(uptime_ms);
   out.u32(running_commands);
-  out.u64(ttl_ms);
+  out.u64(idle_left_ms);
   out.u64(lifetime_left_ms);
   out.u64(cpu_time_ms);
-  out.u32(pid);
   return std::move(out).take();
 }
 
@@ -429,11 +430,11 @@ Result<Status> Status::decode(ByteView payload) {
   status.state = in.text();
   status.uptime_ms = in.u64();
   status.running_commands = in.u32();
-  status.ttl_ms = in.u64();
+  status.idle_left_ms = in.u64();
   status.lifetime_left_ms = in.u64();
   status.cpu_time_ms = in.u64();
-  status.pid = in.u32();
-  if (!in.finished() || status.state.size() > kMaxNameBytes) {
+  if (!in.finished() || status.state.size() > kMaxNameBytes || status.idle_left_ms > kMaxTimeMs ||
+      status.lifetime_left_ms > kMaxTimeMs) {
     return malformed("status");
   }
   return status;

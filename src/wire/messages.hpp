@@ -20,6 +20,9 @@ struct Hello {
   std::uint16_t version_max = kVersionMax;
   /// Identity of the build, so that a foreign program is refused.
   std::string build_id;
+  /// Of the supervisor's process; 0 from an agent. To be believed in a supervisor's first words only: those come before
+  /// any guest ran.
+  std::uint32_t pid = 0;
 
   [[nodiscard]] base::Bytes encode() const;
   static base::Result<Hello> decode(base::ByteView payload);
@@ -234,14 +237,12 @@ struct Status {
   std::string state;
   std::uint64_t uptime_ms = 0;
   std::uint32_t running_commands = 0;
-  /// How long it goes on without any client and command; 0: for ever.
-  std::uint64_t ttl_ms = 0;
+  /// How much longer it goes on without any client and command; 0: for ever.
+  std::uint64_t idle_left_ms = 0;
   /// Until it reaches its maximum lifetime; 0: it has none.
   std::uint64_t lifetime_left_ms = 0;
   /// CPU time that the guest has used; 0 if that cannot be told.
   std::uint64_t cpu_time_ms = 0;
-  /// Of the supervisor.
-  std::uint32_t pid = 0;
 
   [[nodiscard]] base::Bytes encode() const;
   static base::Result<Status> decode(base::ByteView payload);
@@ -254,7 +255,7 @@ base::Bytes message_frame(FrameType type, std::uint32_t stream, const Message& m
 }
 
 /// A frame without payload (ping, pong, kill, power_off, started, status_request, stop, stopped,
-/// discard).
+/// discard, keep).
 inline base::Bytes bare_frame(FrameType type, std::uint32_t stream = 0) {
   return encode_frame(type, stream, 0, {});
 }

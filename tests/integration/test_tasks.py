@@ -203,7 +203,8 @@ class Loss(TaskTest):
         wait_until(lambda: status(task_id)["state"] == "failed", 5, "nobody notices")
         self.assertIn("killed", status(task_id)["reason"])
         entries = commands(task_id)
-        self.assertEqual([entry["running"] for entry in entries], [False, False, False, True])
+        self.assertEqual([entry["running"] for entry in entries], [False] * 4)
+        self.assertEqual([entry["status"] for entry in entries], ["ok"] * 3 + ["outcome_unknown"])
         task("start", task_id)
         self.assertEqual(execute(task_id, "cat log").stdout, b"0\n1\n2\n")
         self.assertEqual(execute(task_id, "true", "--json").returncode, 0)
@@ -213,6 +214,21 @@ class Loss(TaskTest):
         task_id = self.create()
         os.kill(supervisor(task_id), signal.SIGSTOP)
         task("delete", task_id)
+        self.assertFalse(os.path.exists(folder(task_id)))
+
+    def test_following_a_command_whose_vm_was_killed_ends(self):
+        task_id = self.create()
+        self.assertEqual(execute(task_id, "echo on; sleep 99", "-d").stdout.strip(), b"1")
+        wait_until(lambda: commands(task_id)[0]["stdout"] == "on\n", 20, "it prints nothing")
+        kill(supervisor(task_id))
+        wait_until(lambda: status(task_id)["state"] == "failed", 5, "nobody notices")
+        task("start", task_id)
+        self.assertEqual(pyro("task", "logs", "-f", task_id, "1", timeout=20).stdout, b"on\n")
+
+    def test_deleted_by_many_at_once(self):
+        task_id = self.create()
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda _: task("delete", task_id), range(6)))
         self.assertFalse(os.path.exists(folder(task_id)))
 
     def test_a_killed_creator_leaves_no_vm(self):

@@ -18,6 +18,7 @@ enum QemuFd : int {
   kQemuFdConsole,
   kQemuFdAgent,
   kQemuFdMonitor,
+  kQemuFdLock,
 };
 
 /// Room for translated code per VM. QEMU's default is 1 GiB; the kernel and a working set of commands

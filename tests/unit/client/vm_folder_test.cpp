@@ -149,7 +149,10 @@ TEST_CASE("vm folder: removed → nothing is left, what an interrupted write lef
   REQUIRE(folder.write_run({"boot", 2, 1, 2, 3}).ok());
   std::ofstream(home.path() + "/vms/abcdefgh2345/record.json.17.0.tmp") << "{";
   const auto lock = folder.try_lock();
+  std::filesystem::create_directory(home.path() + "/vms/.removed-zzzzzzzz2345");
+  client::sweep_removed_folders(home.path());
   REQUIRE(folder.remove().ok());
+  CHECK(std::filesystem::is_empty(home.path() + "/vms"));
   CHECK(client::list_vm_ids(home.path())->empty());
   CHECK(folder.record().error().code == PYRO_ERROR_NOT_FOUND);
   CHECK(folder.remove().ok());
@@ -188,16 +191,60 @@ TEST_CASE("vm info: it ran when the host was rebooted → stopped, with that rea
   CHECK(info_of(folder).reason == "the host was rebooted");
 }
 
-TEST_CASE("vm info: somebody holds the lock → running once its supervisor is known, before that starting") {
+TEST_CASE("vm info: somebody holds the lock → running once its guest was ready, before that starting") {
   const fixture::TempDir home;
   const VmFolder folder = make_folder(home);
   REQUIRE(folder.write_record(record_of(folder.id())).ok());
   const auto lock = folder.try_lock();
   REQUIRE(folder.write_run({"boot", 2, 1, 0, 0}).ok());
   CHECK(info_of(folder).state == PYRO_VM_STARTING);
-  REQUIRE(folder.write_run({"boot", 2, 1, 17, 3}).ok());
+  REQUIRE(folder.write_run({"boot", 2, 1, 17, 3, true, 0}).ok());
   CHECK(info_of(folder).state == PYRO_VM_RUNNING);
   CHECK(client::delete_at(info_of(folder)) == 0);
+  // Its last word counts more than a process on its way out.
+  Journal journal(folder);
+  journal.started(5);
+  journal.ended(PYRO_OK, "a client stopped it");
+  CHECK(info_of(folder).state == PYRO_VM_STOPPED);
+  CHECK(client::look_at_locked_vm(folder)->state == PYRO_VM_STOPPED);
+}
+
+TEST_CASE("vm info: it ended without a word → its retention counts from when that was found") {
+  const fixture::TempDir home;
+  const VmFolder folder = make_folder(home);
+  REQUIRE(folder.write_record(record_of(folder.id())).ok());
+  state::VmRun run{client::current_boot_id(), 2, 1, 17, 3, true, 0};
+  REQUIRE(folder.write_run(run).ok());
+  Journal(folder).started(5'000'000'000);
+  CHECK(client::has_ended_unseen(info_of(folder)));
+  CHECK(client::delete_at(info_of(folder)) == 6);
+  run.found_ended_ns = 1'000'000'000'000;
+  REQUIRE(folder.write_run(run).ok());
+  CHECK_FALSE(client::has_ended_unseen(info_of(folder)));
+  CHECK(client::delete_at(info_of(folder)) == 1001);
+}
+
+TEST_CASE("vm info: a journal with times of the far future → no overflow, and not kept for ever") {
+  const fixture::TempDir home;
+  const VmFolder folder = make_folder(home);
+  REQUIRE(folder.write_record(record_of(folder.id())).ok());
+  Journal(folder).started(INT64_MAX);
+  CHECK(info_of(folder).last_use_ns < INT64_MAX);
+  CHECK(client::delete_at(info_of(folder)) > 0);
+}
+
+TEST_CASE("vm folder: removed while somebody else has it open → no lock, no record, and a new one is not touched") {
+  const fixture::TempDir home;
+  const VmFolder folder = make_folder(home);
+  const auto other = VmFolder::open(home.path(), folder.id());
+  REQUIRE(other.ok());
+  REQUIRE(folder.remove().ok());
+  CHECK(other->try_lock().error().code == PYRO_ERROR_NOT_FOUND);
+  CHECK_FALSE(other->is_current());
+  const VmFolder second = make_folder(home);
+  REQUIRE(second.write_record(record_of(second.id())).ok());
+  CHECK(other->remove().ok());
+  CHECK(second.record().ok());
 }
 
 TEST_CASE("vm info: a journal that is damaged, or none → the VM is there all the same") {

@@ -32,7 +32,7 @@ TEST_CASE("vm record: encoded and decoded → the same") {
   const auto record = state::VmRecord::decode(sample().encode());
   REQUIRE(record.ok());
   CHECK(*record == sample());
-  state::VmRun run{"2b1f-boot", PYRO_ENGINE_KVM, 17, 4711, 99};
+  state::VmRun run{"2b1f-boot", PYRO_ENGINE_KVM, 17, 4711, 99, true, 5};
   CHECK(*state::VmRun::decode(run.encode()) == run);
 }
 

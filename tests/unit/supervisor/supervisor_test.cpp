@@ -168,6 +168,7 @@ class World {
     configure(true);
     make_ready();
     client.wait_for(FrameType::ready);
+    client.send(wire::bare_frame(FrameType::keep));
   }
   /// Another client, as it comes.
   [[nodiscard]] Peer connect() const {
@@ -619,6 +620,8 @@ TEST_CASE("supervisor: a command that came with configure, whose client goes →
   world.client.send(wire::message_frame(FrameType::exec, 1, exec));
   world.make_ready();
   CHECK(world.agent.wait_for(FrameType::exec).stream != 0);
+  world.client.wait_for(FrameType::ready);
+  world.client.send(wire::bare_frame(FrameType::keep));
   world.client.close();
   CHECK_FALSE(world.ends(50));
   world.on_its_thread([&] { world.end_machine(); });
@@ -747,4 +750,42 @@ TEST_CASE("supervisor: the journal has no room → a new command is refused, the
   world.agent.send(World::exit_frames(stream));
   CHECK(wire::Exit::decode(world.client.wait_for(FrameType::exit).payload)->exit_code == 0);
   world.on_its_thread([&] { world.end_machine(); });
+}
+
+TEST_CASE("supervisor: the first client goes before it said that the VM is to be kept → the VM ends, others or not") {
+  World world;
+  world.configure(true);
+  world.make_ready();
+  world.client.wait_for(FrameType::ready);
+  const Peer other = world.attach();
+  world.client.close();
+  CHECK(world.ends());
+  CHECK(world.machine.destroyed);
+  CHECK(records<state::MachineEnded>(world.commands_file, state::JournalRecordType::machine_ended).size() == 1);
+}
+
+TEST_CASE("supervisor: another client says keep, or goes while the first one decides → nothing of it counts") {
+  World world;
+  world.configure(true);
+  world.make_ready();
+  world.client.wait_for(FrameType::ready);
+  Peer other = world.attach();
+  other.send(wire::bare_frame(FrameType::keep));
+  CHECK(wire::Failed::decode(other.wait_for(FrameType::failed).payload)->code == PYRO_ERROR_INTERNAL);
+  { const Peer third = world.attach(); }
+  CHECK_FALSE(world.ends(50));
+  world.client.close();
+  CHECK(world.ends());
+}
+
+TEST_CASE("supervisor: a client discards the VM → it is gone at once, and the journal says why") {
+  World world;
+  world.configure_outliving();
+  Peer other = world.attach();
+  world.start_command_of(other);
+  world.client.send(wire::bare_frame(FrameType::discard));
+  CHECK(world.ends());
+  const auto ends = records<state::CommandEnded>(world.commands_file, state::JournalRecordType::command_ended);
+  REQUIRE(ends.size() == 1);
+  CHECK(ends[0].status == PYRO_ERROR_OUTCOME_UNKNOWN);
 }

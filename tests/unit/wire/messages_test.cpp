@@ -118,7 +118,7 @@ TEST_SUITE("wire") {
     check_exact(exit_message());
     check_exact(GuestReset{GuestResetKind::reboot});
     check_exact(configure());
-    check_exact(Status{"running", 5000, 1, 600'000, 3'000, 20, 77});
+    check_exact(Status{"running", 5000, 1, 600'000, 3'000, 20});
     check_exact(SetTtl{600'000});
     check_exact(Dispatched{7});
   }

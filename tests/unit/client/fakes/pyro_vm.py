@@ -111,7 +111,7 @@ if what == "foreign":
     build_id = b"0.0.0-foreign"
 if what == "mute":
     sys.exit(3)
-send(HELLO, struct.pack("<HH", 1, 1) + text(build_id))
+send(HELLO, struct.pack("<HH", 1, 1) + text(build_id) + struct.pack("<I", os.getpid()))
 if what == "die-before":
     os.kill(os.getpid(), 9)
 if what == "boot-failed":
