@@ -265,10 +265,13 @@ class Pyro {
   }
   /// Starts a command that nobody waits for, and gives its number for logs_task(). Since 0.1.
   [[nodiscard]] std::uint64_t exec_task_detached(const std::string& task_id, const ExecOptions& options) const {
-    ExecOperation operation = start_exec(task_id, options, true);
+    ExecOperation operation = start_exec_task_detached(task_id, options);
     while (operation.next() != nullptr) {
     }
     return operation.command_number();
+  }
+  [[nodiscard]] ExecOperation start_exec_task_detached(const std::string& task_id, const ExecOptions& options) const {
+    return start_exec(task_id, options, true);
   }
 
   /// What it does now, with all that is known of it. Since 0.1.

@@ -5,6 +5,7 @@
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
 #include "cli/terminal.hpp"
+#include "cli/wait.hpp"
 
 #include <poll.h>
 #include <unistd.h>
@@ -324,7 +325,10 @@ int run_command(const RunArguments& arguments, Signals& signals) {
   const Pyro pyro = open_pyro(arguments.common);
   try {
     if (arguments.detach) {
-      const std::uint64_t number = pyro.exec_task_detached(arguments.task_id, exec_options(arguments.options));
+      ExecOperation operation = pyro.start_exec_task_detached(arguments.task_id, exec_options(arguments.options));
+      ProgressDisplay progress(arguments.common.quiet || arguments.common.json);
+      wait_to_end(operation, signals, progress);
+      const std::uint64_t number = operation.command_number();
       say_log(pyro, arguments.common);
       return print(arguments.common.json
                        ? JsonObject().add("task_id", arguments.task_id).add("command_number", number).str()

@@ -14,10 +14,9 @@
 
 namespace pyro::cli {
 
-/// Gives the operation's value. INT, QUIT, TERM and HUP cancel it: then Error cancelled is thrown, and
+/// Takes its events. INT, QUIT, TERM and HUP cancel it: then Error cancelled is thrown, and
 /// signals.fatal() says which it was.
-template <typename Op>
-typename Op::value_type wait_for(Op operation, Signals& signals, ProgressDisplay& progress) {
+inline void wait_to_end(Operation& operation, Signals& signals, ProgressDisplay& progress) {
   while (!operation.ended()) {
     while (const Event* event = operation.next(std::chrono::milliseconds(0))) {
       if (event->kind == EventKind::progress) {
@@ -37,6 +36,12 @@ typename Op::value_type wait_for(Op operation, Signals& signals, ProgressDisplay
     }
   }
   progress.clear();
+}
+
+/// The same, and gives the operation's value.
+template <typename Op>
+typename Op::value_type wait_for(Op operation, Signals& signals, ProgressDisplay& progress) {
+  wait_to_end(operation, signals, progress);
   return operation.result();
 }
 

@@ -88,6 +88,17 @@ EnvironmentLookup look_up_environment(const std::string& home, const std::string
   return lookup;
 }
 
+std::optional<EnvironmentFiles> look_up_digest(const std::string& home, const std::string& digest) {
+  state::NameRecord record;
+  auto manifest = state::Digest::parse(digest);
+  if (!manifest.ok()) {
+    return std::nullopt;
+  }
+  record.manifest = std::move(manifest).value();
+  auto files = open_checked(home, record);
+  return files.ok() ? std::optional(std::move(files).value()) : std::nullopt;
+}
+
 std::optional<Fd> open_scratch_image(const std::string& home, std::uint32_t mib) {
   auto fd = base::open_file(home + "/" + state::scratch_path(mib), O_RDONLY | O_NOFOLLOW);
   if (!fd.ok()) {

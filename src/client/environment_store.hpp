@@ -35,6 +35,9 @@ struct EnvironmentLookup {
 /// `name` has passed state::check_environment_name(). Never fails: what is wrong becomes a need.
 EnvironmentLookup look_up_environment(const std::string& home, const std::string& name);
 
+/// The files of the environment with this digest ("sha256:..."), if they are all here and as they were last checked.
+std::optional<EnvironmentFiles> look_up_digest(const std::string& home, const std::string& digest);
+
 /// The pristine scratch image of `mib`, or nothing if it has to be made first.
 std::optional<base::Fd> open_scratch_image(const std::string& home, std::uint32_t mib);
 

@@ -21,6 +21,8 @@ struct VmSpec {
   std::uint64_t max_lifetime_ms = 0;
   /// Only of a VM that outlives its client.
   std::uint64_t ttl_ms = 0;
+  /// The environment as it was when the VM's disk was made, "sha256:..."; "": as its name stands for now.
+  std::string digest;
 };
 
 /// What is to be run in one.

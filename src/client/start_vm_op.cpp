@@ -147,6 +147,7 @@ base::Status StartVmOp::prepare() {
   VmSpec spec;
   PYRO_TRY_ASSIGN(spec.engine, wanted_engine(record_.engine, context().settings.engine_variable));
   spec.environment = record_.environment;
+  spec.digest = record_.digest;
   spec.vcpu_count = record_.vcpu_count;
   spec.mem_mib = record_.mem_mib;
   spec.disk_mib = record_.disk_mib;
@@ -176,8 +177,8 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   }
   if (!record_.digest.empty() && record_.digest != digest) {
     return base::make_error(PYRO_ERROR_ENVIRONMENT,
-                            "environment {} has been built anew since task {} was created: its disk does not belong to "
-                            "this root; create a new task",
+                            "environment {} is not any more what it was when {} was created, and the old one has been "
+                            "removed: the disk does not belong to the new root; create a new one",
                             record_.environment, id_);
   }
   is_record_new_ = record_.digest != digest;

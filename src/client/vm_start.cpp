@@ -56,7 +56,13 @@ base::Result<std::unique_ptr<VmLink>> VmStart::poll() {
   PYRO_TRY_ASSIGN(const EngineChoice choice, choose_engine(spec_.engine, kvm_.value_or(KvmProbe{})));
   engine_ = choice.engine;
 
-  auto lookup = look_up_environment(settings.home, spec_.environment);
+  EnvironmentLookup lookup;
+  auto kept = spec_.digest.empty() ? std::nullopt : look_up_digest(settings.home, spec_.digest);
+  if (kept) {
+    lookup.files = std::move(*kept);
+  } else {
+    lookup = look_up_environment(settings.home, spec_.environment);
+  }
   if (lookup.need != EnvironmentNeed::nothing) {
     ImageRequest ask;
     ask.op = lookup.need == EnvironmentNeed::build ? "build" : "verify";

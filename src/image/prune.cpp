@@ -3,6 +3,7 @@
 #include "image/verify.hpp"
 
 #include "base/io.hpp"
+#include "state/vm_record.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -48,8 +49,30 @@ struct Needed {
   bool has(const state::BlobRef& blob) const { return blobs.contains(blob.digest.hex()); }
 };
 
+// Kept VMs start again on the root that their disk belongs to, whatever its name stands for by now.
+void add_roots_of_vms(const Store& store, Needed& needed) {
+  std::error_code failure;
+  for (const auto& entry : fs::directory_iterator(store.path(state::kVmsDir), failure)) {
+    const auto text = base::read_file((entry.path() / state::kVmRecordFile).native(), state::kMaxVmRecordBytes);
+    const auto record = text.ok() ? state::VmRecord::decode(*text) : text.error();
+    const auto digest = record.ok() ? state::Digest::parse(record->digest) : record.error();
+    if (!digest.ok()) {
+      continue;
+    }
+    const auto manifest_text = base::read_file(store.path(state::manifest_path(*digest)), state::kMaxManifestBytes);
+    const auto manifest = manifest_text.ok() ? state::Manifest::decode(*manifest_text) : manifest_text.error();
+    if (manifest.ok()) {
+      needed.manifests.insert(digest->hex());
+      for (const state::BlobRef* blob : {&manifest->kernel, &manifest->initramfs, &manifest->root}) {
+        needed.blobs.insert(blob->digest.hex());
+      }
+    }
+  }
+}
+
 Needed needed_by(const Store& store, const std::vector<std::string>& names) {
   Needed needed;
+  add_roots_of_vms(store, needed);
   for (const std::string& name : names) {
     needed.names.insert(name);
     const auto found = store.find(name);

@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -131,6 +132,71 @@ class Life(TaskTest):
         task("stop", task_id)
         wait_until(lambda: task_id in task("reap"), 20, "it is not reaped")
         self.assertFalse(os.path.exists(folder(task_id)))
+
+
+    @unittest.skipUnless(ENGINE == "software", "the engine has no part in it")
+    def test_a_pruned_environment_is_kept_for_the_tasks_that_need_it(self):
+        with tempfile.TemporaryDirectory() as temp:
+            bundle = os.path.join(temp, "bundle")
+            for args in (("export", BASE, bundle), ("import", "of-a-task", bundle)):
+                self.assertEqual(pyro("env", *args).returncode, 0)
+        self.addCleanup(pyro, "env", "prune", "--all", "of-a-task")
+        task_id = task("create", "of-a-task").strip()
+        self.addCleanup(task, "delete", task_id)
+        self.assertEqual(execute(task_id, "echo kept >file").returncode, 0)
+        task("stop", task_id)
+        self.assertEqual(pyro("env", "prune", "--all", "of-a-task").returncode, 0)
+        self.assertEqual(pyro("run", "of-a-task", "--", "true").returncode, 125)
+        task("start", task_id)
+        self.assertEqual(execute(task_id, "cat file").stdout, b"kept\n")
+
+
+class StepByStep(TaskTest):
+    """The life cycle of a VM."""
+
+    @staticmethod
+    def vm(action, *args):
+        """pyro vm ACTION ARGS, which must succeed; output as text."""
+        done = pyro("vm", action, *args)
+        if done.returncode != 0:
+            raise AssertionError(f"pyro vm {action} {args}: {done!r}")
+        return done.stdout.decode()
+
+    def create_vm(self, *options):
+        """A VM that was only made."""
+        vm_id = self.vm("create", *options, BASE).strip()
+        self.addCleanup(self.vm, "delete", vm_id)
+        return vm_id
+
+    def test_made_started_used_once_gone(self):
+        vm_id = self.create_vm("--label", "of=test")
+        state = json.loads(self.vm("status", "--json", vm_id))["vms"][0]
+        self.assertEqual((state["state"], state["labels"]), ("created", {"of": "test"}))
+        refused = pyro("vm", "exec", vm_id, "--", "true")
+        self.assertEqual(refused.returncode, 125)
+        self.assertIn(b"start it first", refused.stderr)
+        self.vm("start", vm_id)
+        self.assertIn(vm_id, self.vm("list", "--state", "running"))
+        done = pyro("vm", "exec", vm_id, "--", "sh", "-c", "cat; exit 5", stdin=b"in and out")
+        self.assertEqual((done.returncode, done.stdout), (5, b"in and out"))
+        self.assertFalse(os.path.exists(folder(vm_id)))
+        self.assertNotIn(vm_id, self.vm("list"))
+
+    def test_tasks_and_vms_do_not_find_each_other(self):
+        vm_id, task_id = self.create_vm(), self.create()
+        self.assertNotIn(vm_id, task("list"))
+        self.assertNotIn(task_id, self.vm("list"))
+        for action in ("status", "stop", "start", "delete"):
+            self.assertIn(b"not a task", pyro("task", action, vm_id).stderr)
+            self.assertIn(b"not a VM", pyro("vm", action, task_id).stderr)
+        self.assertEqual(pyro("vm", "exec", task_id, "--", "true").returncode, 125)
+        self.assertEqual(status(task_id)["state"], "running")
+
+    def test_expired_it_is_deleted(self):
+        vm_id = self.create_vm("--ttl", "1")
+        self.vm("start", vm_id)
+        wait_until(lambda: vm_id in task("reap"), 30, "it is not reaped")
+        self.assertFalse(os.path.exists(folder(vm_id)))
 
 
 class Commands(TaskTest):

@@ -225,6 +225,126 @@ class Tasks:
             operation = self._operation(lambda op, error: start(context, op, error), _tasks)
         return self._wait(operation)
 
+    # -- VMs, step by step
+
+    def create_vm(
+        self,
+        environment: str,
+        *,
+        labels: Optional[Mapping[str, str]] = None,
+        vcpu_count: int = 1,
+        mem_mib: int = 1024,
+        disk_mib: int = 2048,
+        boot_timeout_seconds: float = 60,
+        ttl_seconds: Optional[float] = 600,
+        max_lifetime_seconds: float = 0,
+        retention_seconds: Optional[float] = 7 * 24 * 3600,
+        network: bool = False,
+        engine: Union[str, Engine] = "auto",
+    ) -> Task:
+        """Makes a VM, without starting it; arguments as create_task(). exec_vm() removes it, and so does whoever reaps
+        after its TTL or maximum lifetime. Tasks and VMs are two sets: neither's calls find the other's."""
+        options = task_options(
+            environment,
+            labels,
+            vcpu_count=vcpu_count,
+            mem_mib=mem_mib,
+            disk_mib=disk_mib,
+            boot_timeout_seconds=boot_timeout_seconds,
+            ttl_seconds=ttl_seconds,
+            max_lifetime_seconds=max_lifetime_seconds,
+            retention_seconds=retention_seconds,
+            network=network,
+            engine=engine,
+        )
+        return self._wait(self._start(self._context.library.pyro_vm_create_start, options, _task))
+
+    def start_vm(self, vm_id: str, *, progress: ProgressCallback = None) -> Task:
+        """Starts one; it runs when this returns."""
+        return self._by_id(self._context.library.pyro_vm_start_start, vm_id, progress)
+
+    def start_exec_vm(
+        self,
+        vm_id: str,
+        command: Command,
+        *,
+        timeout_seconds: Optional[float] = 30,
+        cwd: Optional[Text] = None,
+        env: Optional[Variables] = None,
+        user: Optional[str] = None,
+        stdin: Union[bytes, str, None, StdinMode] = None,
+        output_limit_bytes: Optional[int] = MIB,
+        pty: bool = False,
+        pty_rows: int = 24,
+        pty_columns: int = 80,
+    ) -> Operation[Result]:
+        """exec_vm() as an operation."""
+        options = ExecOptions(
+            vm_id,
+            command,
+            detach=False,
+            timeout_seconds=timeout_seconds,
+            cwd=cwd,
+            env=env,
+            user=user,
+            stdin=stdin,
+            output_limit_bytes=output_limit_bytes,
+            pty=pty,
+            pty_rows=pty_rows,
+            pty_columns=pty_columns,
+        )
+        function = self._context.library.pyro_vm_exec_start
+        return self._start(function, options.struct, lambda last: cast(Result, last), options.output_limit_bytes)
+
+    def exec_vm(
+        self,
+        vm_id: str,
+        command: Command,
+        *,
+        timeout_seconds: Optional[float] = 30,
+        cwd: Optional[Text] = None,
+        env: Optional[Variables] = None,
+        user: Optional[str] = None,
+        stdin: Union[bytes, str, None] = None,
+        output_limit_bytes: Optional[int] = MIB,
+        pty: bool = False,
+        pty_rows: int = 24,
+        pty_columns: int = 80,
+    ) -> Result:
+        """Runs one command in a running VM, and removes the VM when that has ended. Arguments as run_in_vm()."""
+        return self._wait(
+            self.start_exec_vm(
+                vm_id,
+                command,
+                timeout_seconds=timeout_seconds,
+                cwd=cwd,
+                env=env,
+                user=user,
+                stdin=stdin,
+                output_limit_bytes=output_limit_bytes,
+                pty=pty,
+                pty_rows=pty_rows,
+                pty_columns=pty_columns,
+            )
+        )
+
+    def status_vm(self, vm_id: str) -> Task:
+        """What it does now."""
+        return self._by_id(self._context.library.pyro_vm_status_start, vm_id)
+
+    def list_vms(self, *, labels: Optional[Mapping[str, str]] = None, states: Sequence[str] = ()) -> Tuple[Task, ...]:
+        """All VMs, newest first; as list_tasks()."""
+        query = task_query(labels=labels, states=states)
+        return self._wait(self._start(self._context.library.pyro_vm_list_all_start, query, _tasks))
+
+    def stop_vm(self, vm_id: str) -> Task:
+        """Powers it off; its disk stays until it is deleted."""
+        return self._by_id(self._context.library.pyro_vm_stop_start, vm_id)
+
+    def delete_vm(self, vm_id: str) -> bool:
+        """Kills it and removes its files. False: there was none."""
+        return bool(self._wait(self._start(self._context.library.pyro_vm_delete_start, task_query(vm_id), _tasks)))
+
     # -- inside
 
     def _exec(

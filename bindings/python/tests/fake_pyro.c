@@ -521,24 +521,31 @@ pyro_status pyro_run_in_vm(pyro_context* context, const pyro_run_options* option
 }
 
 /* Tasks are tested on real VMs: test_vm.py. */
-#define TASK_CALL(verb, options_type, out_type)                                                                \
-  pyro_status pyro_task_##verb(pyro_context* c, const options_type* o, out_type** l, pyro_error** e) {         \
-    (void)c, (void)o, (void)l;                                                                                 \
-    return fail(e, PYRO_ERROR_INTERNAL, "the bindings must not call what blocks");                             \
-  }                                                                                                            \
-  pyro_status pyro_task_##verb##_start(pyro_context* c, const options_type* o, pyro_op** op, pyro_error** e) { \
-    (void)c, (void)o, (void)op;                                                                                \
-    return fail(e, PYRO_ERROR_UNSUPPORTED, "the fake has no tasks");                                           \
+#define CALL(verb, options_type, out_type)                                                                \
+  pyro_status pyro_##verb(pyro_context* c, const options_type* o, out_type** l, pyro_error** e) {         \
+    (void)c, (void)o, (void)l;                                                                            \
+    return fail(e, PYRO_ERROR_INTERNAL, "the bindings must not call what blocks");                        \
+  }                                                                                                       \
+  pyro_status pyro_##verb##_start(pyro_context* c, const options_type* o, pyro_op** op, pyro_error** e) { \
+    (void)c, (void)o, (void)op;                                                                           \
+    return fail(e, PYRO_ERROR_UNSUPPORTED, "the fake has no tasks");                                      \
   }
-TASK_CALL(create, pyro_task_options, pyro_vm_list)
-TASK_CALL(exec, pyro_exec_options, pyro_result)
-TASK_CALL(status, pyro_task_query, pyro_vm_list)
-TASK_CALL(list, pyro_task_query, pyro_vm_list)
-TASK_CALL(logs, pyro_logs_options, pyro_command_list)
-TASK_CALL(stop, pyro_task_query, pyro_vm_list)
-TASK_CALL(start, pyro_task_query, pyro_vm_list)
-TASK_CALL(set_ttl, pyro_task_query, pyro_vm_list)
-TASK_CALL(delete, pyro_task_query, pyro_vm_list)
+CALL(task_create, pyro_task_options, pyro_vm_list)
+CALL(task_exec, pyro_exec_options, pyro_result)
+CALL(task_status, pyro_task_query, pyro_vm_list)
+CALL(task_list, pyro_task_query, pyro_vm_list)
+CALL(task_logs, pyro_logs_options, pyro_command_list)
+CALL(task_stop, pyro_task_query, pyro_vm_list)
+CALL(task_start, pyro_task_query, pyro_vm_list)
+CALL(task_set_ttl, pyro_task_query, pyro_vm_list)
+CALL(task_delete, pyro_task_query, pyro_vm_list)
+CALL(vm_create, pyro_task_options, pyro_vm_list)
+CALL(vm_start, pyro_task_query, pyro_vm_list)
+CALL(vm_exec, pyro_exec_options, pyro_result)
+CALL(vm_status, pyro_task_query, pyro_vm_list)
+CALL(vm_list_all, pyro_task_query, pyro_vm_list)
+CALL(vm_stop, pyro_task_query, pyro_vm_list)
+CALL(vm_delete, pyro_task_query, pyro_vm_list)
 
 pyro_status pyro_reap_expired(pyro_context* context, pyro_vm_list** list, pyro_error** error) {
   (void)context, (void)list;

@@ -98,6 +98,19 @@ class TaskTest(unittest.TestCase):
         finally:
             self.assertTrue(self.pyro.delete_task(task.id))
 
+    def test_a_vm_step_by_step(self) -> None:
+        vm = self.pyro.create_vm(ENVIRONMENT, mem_mib=256, labels={"of": "python"})
+        self.assertEqual((vm.state, self.pyro.status_vm(vm.id).state), ("created", "created"))
+        self.assertEqual(self.pyro.start_vm(vm.id).state, "running")
+        self.assertIn(vm.id, [one.id for one in self.pyro.list_vms(labels={"of": "python"})])
+        result = self.pyro.exec_vm(vm.id, "echo once")
+        self.assertEqual((result.stdout, result.vm_id, result.task_id), (b"once\n", vm.id, ""))
+        self.assertFalse(self.pyro.delete_vm(vm.id))
+        other = self.pyro.create_vm(ENVIRONMENT)
+        with self.assertRaises(libpyro.NotFoundError):
+            self.pyro.status_task(other.id)
+        self.assertTrue(self.pyro.delete_vm(other.id))
+
 
 if __name__ == "__main__":
     unittest.main()
