@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 
+import tasks
 from figures import Figures
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -209,6 +210,9 @@ class Bench(Figures):
         self.cold_start()
         self.stream("stream guest to client", ["sh", "-c", f"printf x; exec head -c {size} /dev/zero"], size, False)
         self.stream("stream client to guest", ["sh", "-c", "printf x; exec wc -c"], size, True)
+        home = os.environ.get("PYRO_HOME") or os.path.join(
+            os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "pyro")
+        tasks.measure(self, "debian:12", home, self.options.runs, self.options.commands)
 
 
 def main():
@@ -216,6 +220,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--runs", type=int, default=5, help="cold starts of each kind (default: 5)")
     parser.add_argument("--stream-mib", type=int, default=256, help="size of a stream (default: 256)")
+    parser.add_argument("--commands", type=int, default=tasks.COMMANDS, help=f"of a task (default: {tasks.COMMANDS})")
     parser.add_argument("--pyro", default=os.path.abspath(os.path.join(HERE, "../../build/bin/pyro")), help="the program")
     options = parser.parse_args()
     bench = Bench(options)

@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import libpyro
+import tasks
 from figures import Figures
 from qemu_guest import boot, run
 
@@ -210,6 +211,9 @@ class Bench(Figures):
                 self.work(files)
                 self.disks()
                 self.streams()
+                home = os.environ.get("PYRO_HOME") or os.path.join(
+                    os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "pyro")
+                tasks.measure(self, "debian:12", home, self.options.runs, 300)
 
 
 def main():

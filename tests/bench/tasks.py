@@ -1,0 +1,72 @@
+"""What tasks cost: a task's start beside a one-shot's, a warm command beside what the guest itself needs for it."""
+import os
+import re
+import statistics
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bindings/python"))
+import libpyro  # noqa: E402 pylint: disable=wrong-import-position
+
+COMMANDS = 1000
+# Commands of the guest's own, in one shell: what fork, exec and exit of a program cost there.
+LOOPS = 200
+
+
+def timed(action):
+    """(Milliseconds, what it gave)."""
+    start = time.perf_counter()
+    given = action()
+    return (time.perf_counter() - start) * 1000, given
+
+
+def quantile(times, share):
+    """Of a list of numbers."""
+    return sorted(times)[min(len(times) - 1, int(len(times) * share))]
+
+
+def rss_kib(task_id, home):
+    """Memory of a task's supervisor without what it shares with files; it hides its descriptors, not this."""
+    with open(os.path.join(home, "vms", task_id, "run.json"), encoding="utf-8") as file:
+        pid = int(re.search(r'"pid":(\d+)', file.read())[1])
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
+
+
+def measure(figures, environment, home, runs=5, commands=COMMANDS):
+    """Adds the figures."""
+    with libpyro.Pyro() as pyro:
+        pyro.run_in_vm(environment, ["true"])
+        times = {"one-shot": [], "create": []}
+        for _ in range(runs):  # in turns, so that a slow minute hits both alike
+            times["one-shot"].append(timed(lambda: pyro.run_in_vm(environment, ["true"]))[0])
+            spent, task = timed(lambda: pyro.create_task(environment))
+            times["create"].append(spent)
+            pyro.delete_task(task.id)
+        figures.add("task: create", statistics.median(times["create"]) / statistics.median(times["one-shot"]), "x", 1.1,
+                    "a one-shot's start")
+        task_id = pyro.create_task(environment, ttl_seconds=None).id
+        try:
+            own = pyro.exec_task(task_id, f"i=0; while [ $i -lt {LOOPS} ]; do /bin/true; i=$((i+1)); done",
+                                 timeout_seconds=300).duration_ms / LOOPS
+            with pyro.start_exec_task(task_id, ["cat"], stdin=libpyro.STREAM) as echo:
+                next(event for event in echo if isinstance(event, libpyro.Started))
+
+                def round_trip():
+                    echo.write_stdin(b"x")
+                    next(event for event in echo if isinstance(event, libpyro.Stdout))
+                trip = statistics.median(timed(round_trip)[0] for _ in range(100))
+            before = rss_kib(task_id, home)
+            spent = [timed(lambda: pyro.exec_task(task_id, ["true"]))[0] for _ in range(commands)]
+            figures.add("task: fork and exec in the guest + a round trip", own + trip, "ms")
+            figures.add("task: warm exec true, p50", quantile(spent, 0.5), "ms")
+            figures.add("task: warm exec true, p99", quantile(spent, 0.99), "ms")
+            figures.add("task: warm exec true", quantile(spent, 0.5) / (own + trip), "x", 1.5, "fork, exec and a round trip")
+            tenth = max(1, commands // 10)
+            figures.add(f"task: p50 of the last tenth of {commands}",
+                        quantile(spent[-tenth:], 0.5) / quantile(spent[:tenth], 0.5), "x", 1.2, "the first tenth")
+            figures.add(f"task: supervisor's memory after {commands}", (rss_kib(task_id, home) - before) / 1024, "MiB", 0.5,
+                        "more")
+            figures.add("task: status", statistics.median(timed(lambda: pyro.status_task(task_id))[0] for _ in range(50)), "ms")
+        finally:
+            pyro.delete_task(task_id)
