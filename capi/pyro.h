@@ -812,7 +812,7 @@ PYRO_API pyro_status pyro_task_set_ttl_start(pyro_context *context, const pyro_t
 PYRO_API pyro_status pyro_task_delete(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_task_delete_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
-/** Deletes what has outlived its retention, and left-overs of creations and deletions that were cut off; the list has the deleted ones. Every call that creates a task does it as well. */
+/** Deletes what has outlived its retention, and left-overs of creations and deletions that were cut off; the list has the deleted ones. Calls that create one do it as well, once a minute at most. */
 PYRO_API pyro_status pyro_reap_expired(pyro_context *context, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_reap_expired_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 

@@ -48,6 +48,26 @@ Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
   return read_all(fd.get(), max_bytes, path);
 }
 
+Result<Bytes> read_range(int fd, std::uint64_t offset, std::size_t size, const std::string& what) {
+  Bytes bytes(size);
+  std::size_t filled = 0;
+  while (filled < bytes.size()) {
+    const ssize_t got = ::pread(fd, bytes.data() + filled, bytes.size() - filled, static_cast<off_t>(offset + filled));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return errno_error(errno, "cannot read " + what);
+    }
+    if (got == 0) {
+      break;
+    }
+    filled += static_cast<std::size_t>(got);
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
 Status write_all(int fd, ByteView bytes, const std::string& what) {
   bool is_socket = true;
   while (!bytes.empty()) {

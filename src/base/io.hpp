@@ -14,6 +14,8 @@ Result<Fd> open_file(const std::string& path, int flags, unsigned mode = 0);
 Result<std::string> read_file(const std::string& path, std::size_t max_bytes);
 /// The rest of what `fd` gives until end of file, refused beyond `max_bytes`.
 Result<std::string> read_all(int fd, std::size_t max_bytes, const std::string& what);
+/// Up to `size` bytes of a file from `offset` on; fewer at its end. Does not use the file's position.
+Result<Bytes> read_range(int fd, std::uint64_t offset, std::size_t size, const std::string& what);
 /// Writes all of `bytes`. Never raises SIGPIPE on sockets; on pipes the caller's disposition rules.
 Status write_all(int fd, ByteView bytes, const std::string& what);
 /// Puts `content` at `path` for every reader at once: temporary file, fsync, rename.

@@ -1,5 +1,7 @@
 #include "client/journal_file.hpp"
 
+#include "base/io.hpp"
+
 #include <algorithm>
 #include <cerrno>
 
@@ -18,23 +20,7 @@ constexpr std::size_t kReadBytes = 256 * 1024;
 constexpr std::uint64_t kWindowBytes = 256 * 1024;
 
 base::Result<base::Bytes> read_range(int fd, std::uint64_t begin, std::size_t most) {
-  base::Bytes bytes(most);
-  std::size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t got = ::pread(fd, bytes.data() + filled, bytes.size() - filled, static_cast<off_t>(begin + filled));
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return base::errno_error(errno, "cannot read a VM's journal");
-    }
-    if (got == 0) {
-      break;
-    }
-    filled += static_cast<std::size_t>(got);
-  }
-  bytes.resize(filled);
-  return bytes;
+  return base::read_range(fd, begin, most, "a VM's journal");
 }
 
 }  // namespace

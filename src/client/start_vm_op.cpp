@@ -22,6 +22,8 @@ using wire::FrameType;
 // A folder without a record that is younger than this may be one that is being made.
 constexpr std::int64_t kLeftoverAgeS = 60;
 constexpr std::size_t kCopyBytes = 256 * 1024;
+// Looking at very many VMs takes a while, and retentions are long.
+constexpr std::int64_t kReapPeriodS = 60;
 
 // The data of `from`, holes left out, in a file that is made as long.
 base::Status copy_sparse(int from, int to) {
@@ -133,7 +135,7 @@ base::Status StartVmOp::step() {
 
 base::Status StartVmOp::prepare() {
   if (is_new_) {
-    reap_expired_vms(context());
+    reap_expired_vms_now_and_then(context());
   } else {
     PYRO_TRY_ASSIGN(folder_, VmFolder::open(context().settings.home, id_));
     PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
@@ -319,6 +321,12 @@ bool is_due(Context& context, const VmFolder& folder, std::int64_t now_s, bool l
 }
 
 }  // namespace
+
+void reap_expired_vms_now_and_then(Context& context) {
+  if (begin_periodic_reap(context.settings.home, kReapPeriodS)) {
+    reap_expired_vms(context);
+  }
+}
 
 std::vector<VmInfo> reap_expired_vms(Context& context) {
   std::vector<VmInfo> deleted;

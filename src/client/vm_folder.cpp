@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 
 #include <dirent.h>
@@ -235,6 +236,23 @@ base::Status VmFolder::remove() const {
                            : base::Status(base::errno_error(errno, "cannot remove the folder of VM " + id_));
   }
   return remove_folder(removed);
+}
+
+bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcept {
+  const base::Fd mark(::open((vms_path(home) + "/.reaped").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct stat info {};
+  timespec now{};
+  if (!mark.valid() || ::fstat(mark.get(), &info) != 0 || ::clock_gettime(CLOCK_REALTIME, &now) != 0) {
+    return errno != ENOENT;  // without any VM there is nothing to reap
+  }
+  // A file that is new has the time of now, which is no reason to wait; one of the future is wrong.
+  const std::int64_t age_s = now.tv_sec - info.st_mtim.tv_sec;
+  if (info.st_size != 0 && age_s >= 0 && age_s < period_s) {
+    return false;
+  }
+  // If that cannot be written, the next one reaps as well.
+  (void)!::pwrite(mark.get(), "1", 1, 0);
+  return true;
 }
 
 void sweep_removed_folders(const std::string& home) noexcept {

@@ -61,6 +61,8 @@ class VmFolder {
   base::Fd fd_;
 };
 
+/// Whether nobody has begun to reap for `period_s`; then the caller has, now.
+bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcept;
 /// Removes what interrupted removals left behind.
 void sweep_removed_folders(const std::string& home) noexcept;
 

@@ -184,7 +184,7 @@ base::Status DeleteVmOp::tell_deleted() {
 // ---- create, without a start
 
 base::Status CreateVmOp::step() {
-  reap_expired_vms(context());
+  reap_expired_vms_now_and_then(context());
   record_.id = make_vm_id();
   record_.created_ns = base::realtime_ns();
   PYRO_TRY_ASSIGN(const VmFolder folder, VmFolder::create(settings().home, record_.id));

@@ -202,6 +202,9 @@ base::Status Session::handle_exit(const wire::Frame& frame) {
   if (exit_.timed_out) {
     exit_.exit_code = kTimedOutExitCode;
   }
+  if (sinks_.record_end) {
+    sinks_.record_end(exit_);
+  }
   in_.discard();
   out_.end();
   err_.end();
@@ -235,6 +238,9 @@ void Session::give_up() {
   exit_.exit_code = kTimedOutExitCode;
   exit_.duration_ms = started_ ? static_cast<std::uint64_t>(base::monotonic_ms() - started_ms_) : 0;
   exit_.message = "the guest did not end the command when its time was over";
+  if (sinks_.record_end) {
+    sinks_.record_end(exit_);
+  }
   in_.discard();
   out_.end();
   err_.end();

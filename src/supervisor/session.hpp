@@ -22,6 +22,8 @@ class Session {
     std::function<void(base::Bytes)> agent_data;
     /// What the command printed, for the record; called before it goes to the client.
     std::function<void(wire::Channel, base::ByteView)> record = {};
+    /// How it ended, for the record; called before the client is told.
+    std::function<void(const wire::Exit&)> record_end = {};
   };
 
   Session(std::uint32_t client_stream, std::uint32_t agent_stream, wire::Exec exec, Sinks sinks);
@@ -51,8 +53,6 @@ class Session {
   [[nodiscard]] const wire::Exec& exec() const noexcept { return exec_; }
   /// Bytes of arguments that wait to be dispatched.
   [[nodiscard]] std::size_t waiting_bytes() const noexcept { return dispatched_ ? 0 : exec_.argument_bytes(); }
-  /// How it ended; after exited().
-  [[nodiscard]] const wire::Exit& exit() const noexcept { return exit_; }
   [[nodiscard]] std::uint64_t timeout_ms() const noexcept { return exec_.timeout_ms; }
   [[nodiscard]] std::uint32_t agent_stream() const noexcept { return agent_stream_; }
 

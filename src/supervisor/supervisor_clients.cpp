@@ -252,23 +252,25 @@ base::Status Supervisor::open_session(ClientId client, const wire::Frame& frame)
                             waiting_bytes);
   }
   const std::uint32_t agent_stream = next_agent_stream_++;
-  const Session::Sinks sinks{[this, client](base::Bytes bytes) { clients_.send_control(client, std::move(bytes)); },
-                             [this, client](base::Bytes bytes) { clients_.send_data(client, std::move(bytes)); },
-                             [this](base::Bytes bytes) {
-                               if (agent_) {
-                                 agent_->send_control(std::move(bytes));
-                               }
-                             },
-                             [this](base::Bytes bytes) {
-                               if (agent_) {
-                                 agent_->send_data(std::move(bytes));
-                               }
-                             },
-                             [this, agent_stream](wire::Channel channel, base::ByteView bytes) {
-                               if (journal_) {
-                                 journal_->command_output(commands_.at(agent_stream).number, channel, bytes);
-                               }
-                             }};
+  const Session::Sinks sinks{
+      [this, client](base::Bytes bytes) { clients_.send_control(client, std::move(bytes)); },
+      [this, client](base::Bytes bytes) { clients_.send_data(client, std::move(bytes)); },
+      [this](base::Bytes bytes) {
+        if (agent_) {
+          agent_->send_control(std::move(bytes));
+        }
+      },
+      [this](base::Bytes bytes) {
+        if (agent_) {
+          agent_->send_data(std::move(bytes));
+        }
+      },
+      [this, agent_stream](wire::Channel channel, base::ByteView bytes) {
+        if (journal_) {
+          journal_->command_output(commands_.at(agent_stream).number, channel, bytes);
+        }
+      },
+      [this, agent_stream](const wire::Exit& exit) { record_command_end(commands_.at(agent_stream), exit); }};
   commands_.emplace(agent_stream, Command{std::make_unique<Session>(frame.stream, agent_stream, std::move(exec), sinks),
                                           nullptr, client, frame.stream});
   if (state_ == State::running) {

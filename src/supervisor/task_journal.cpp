@@ -1,6 +1,7 @@
 #include "supervisor/task_journal.hpp"
 
 #include "base/clock.hpp"
+#include "base/io.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -27,23 +28,7 @@ base::Error no_room(int why) {
 }
 
 base::Result<base::Bytes> read_range(int fd, std::uint64_t begin, std::uint64_t end) {
-  base::Bytes bytes(static_cast<std::size_t>(end - begin));
-  std::size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t got = ::pread(fd, bytes.data() + filled, bytes.size() - filled, static_cast<off_t>(begin + filled));
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return base::errno_error(errno, "cannot read the task's journal");
-    }
-    if (got == 0) {
-      break;
-    }
-    filled += static_cast<std::size_t>(got);
-  }
-  bytes.resize(filled);
-  return bytes;
+  return base::read_range(fd, begin, static_cast<std::size_t>(end - begin), "the task's journal");
 }
 
 }  // namespace

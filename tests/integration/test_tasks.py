@@ -105,7 +105,7 @@ class Life(TaskTest):
         self.assertEqual(client.stdout.read(3), b"on\n")
         began = time.monotonic()
         task("delete", task_id)
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(time.monotonic() - began, 10)
         self.assertFalse(os.path.exists(folder(task_id)))
         _, err = client.communicate(timeout=DEADLINE)
         self.assertEqual(client.returncode, 125)
@@ -114,13 +114,13 @@ class Life(TaskTest):
         self.assertEqual(json.loads(task("delete", "--json", task_id))["tasks"], [])
 
     def test_unused_for_its_ttl_it_is_stopped_and_a_running_command_keeps_it(self):
-        task_id = self.create("--ttl", "1")
-        execute(task_id, "echo kept >file; sync", "-d")
-        number = execute(task_id, "sleep 3", "-d").stdout.strip()
-        self.assertEqual(number, b"2")
-        time.sleep(2)
+        task_id = self.create()
+        execute(task_id, "echo kept >file")
+        self.assertEqual(execute(task_id, "sleep 9", "-d").stdout.strip(), b"2")
+        task("ttl", task_id, "2")
+        time.sleep(4)
         self.assertEqual(status(task_id)["state"], "running")
-        wait_until(lambda: status(task_id)["state"] == "stopped", 30, "it was not stopped")
+        wait_until(lambda: status(task_id)["state"] == "stopped", 60, "it was not stopped")
         self.assertIn("expired", status(task_id)["reason"])
         task("start", task_id)
         task("ttl", task_id, "none")
@@ -243,7 +243,7 @@ class Commands(TaskTest):
 
     def test_much_output_is_bounded_and_what_is_dropped_is_said(self):
         task_id = self.create()
-        done = execute(task_id, "head -c 30000000 /dev/zero | tr '\\0' x; echo end")
+        done = execute(task_id, "head -c 30000000 /dev/zero | tr '\\0' x; echo end", "--timeout", "200")
         self.assertEqual(len(done.stdout), 30_000_004)
         entry = commands(task_id, "1")[0]
         self.assertEqual((entry["stdout_total_bytes"], entry["stdout_truncated"]), (30_000_004, True))

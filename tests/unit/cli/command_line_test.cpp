@@ -103,6 +103,41 @@ TEST_CASE("command line: env -> what to do and with what") {
   CHECK(std::get<EnvArguments>(parse({"env", "build", "--force", "e"})).force);
 }
 
+TEST_CASE("command line: task -> what to do, with which task and with what") {
+  const auto create = std::get<TaskArguments>(
+      parse({"task", "create", "-l", "a=b=c", "--label", "d=", "--ttl", "none", "--memory", "2G", "debian:12"}));
+  CHECK(create.action == TaskAction::create);
+  CHECK(create.options.environment == "debian:12");
+  CHECK(create.options.labels == std::map<std::string, std::string>{{"a", "b=c"}, {"d", ""}});
+  CHECK(create.options.ttl_seconds.count() == kNoTimeout.count());
+  CHECK(create.options.mem_mib == 2048);
+
+  const auto exec =
+      std::get<RunArguments>(parse({"task", "exec", "-d", "--timeout", "5", "k7dq2mxw4zpa", "--", "ls", "-d"}));
+  CHECK(exec.task_id == "k7dq2mxw4zpa");
+  CHECK(exec.detach);
+  CHECK_FALSE(exec.is_vm);
+  CHECK(exec.options.command.argv() == std::vector<std::string>{"ls", "-d"});
+  CHECK(std::get<RunArguments>(parse({"vm", "exec", "k7dq2mxw4zpa", "-c", "true"})).is_vm);
+
+  const auto list = std::get<TaskArguments>(parse({"task", "list", "-s", "running", "--state", "failed"}));
+  CHECK(list.filter.states == std::vector<TaskState>{TaskState::running, TaskState::failed});
+  const auto logs = std::get<TaskArguments>(parse({"task", "logs", "-f", "k7dq2mxw4zpa", "3"}));
+  CHECK(logs.follow);
+  CHECK(logs.logs.command_number == 3);
+  CHECK(std::get<TaskArguments>(parse({"vm", "delete", "k7dq2mxw4zpa"})).is_vm);
+}
+
+TEST_CASE("command line: task with what makes no sense -> exit code 125 and what to do") {
+  CHECK(refusal({"task"}).find("--help") != std::string::npos);
+  CHECK(refusal({"task", "exec", "k7dq2mxw4zpa"}).find("no command") != std::string::npos);
+  CHECK(refusal({"task", "exec", "-d", "-i", "k7dq2mxw4zpa", "-c", "x"}).find("contradict") != std::string::npos);
+  CHECK(refusal({"task", "list", "--state", "asleep"}).find("running") != std::string::npos);
+  CHECK(refusal({"task", "create", "--label", "novalue", "debian:12"}).find("NAME=VALUE") != std::string::npos);
+  CHECK(refusal({"task", "logs", "k7dq2mxw4zpa", "0"}).find("NUMBER") != std::string::npos);
+  CHECK(refusal({"task", "ttl", "k7dq2mxw4zpa"}).find("SECONDS") != std::string::npos);
+}
+
 TEST_CASE("command line: --help of every command -> exit code 0, with an example") {
   for (const auto& command : {std::vector<std::string>{},
                               {"run"},
@@ -114,6 +149,21 @@ TEST_CASE("command line: --help of every command -> exit code 0, with an example
                               {"env", "export"},
                               {"env", "prune"},
                               {"env", "pull"},
+                              {"task"},
+                              {"task", "create"},
+                              {"task", "exec"},
+                              {"task", "status"},
+                              {"task", "list"},
+                              {"task", "logs"},
+                              {"task", "stop"},
+                              {"task", "start"},
+                              {"task", "ttl"},
+                              {"task", "delete"},
+                              {"task", "reap"},
+                              {"vm"},
+                              {"vm", "create"},
+                              {"vm", "exec"},
+                              {"vm", "delete"},
                               {"doctor"}}) {
     std::vector<std::string> arguments = command;
     arguments.emplace_back("--help");

@@ -158,6 +158,16 @@ TEST_CASE("vm folder: removed → nothing is left, what an interrupted write lef
   CHECK(folder.remove().ok());
 }
 
+TEST_CASE("vm folders: reaping by who creates one → once in a while, not at each creation") {
+  const fixture::TempDir home;
+  CHECK_FALSE(client::begin_periodic_reap(home.path(), 60));
+  make_folder(home);
+  CHECK(client::begin_periodic_reap(home.path(), 60));
+  CHECK_FALSE(client::begin_periodic_reap(home.path(), 60));
+  CHECK(client::begin_periodic_reap(home.path(), 0));
+  CHECK(client::list_vm_ids(home.path())->size() == 1);
+}
+
 TEST_CASE("vm info: what the journal says → the state, and why") {
   const fixture::TempDir home;
   const VmFolder folder = make_folder(home);

@@ -99,6 +99,27 @@ TEST_SUITE("devices") {
     CHECK_FALSE(FileDisk::open(std::move(pipe->first)).ok());
   }
 
+  TEST_CASE("file disk: opened for writing → what is written, discarded and zeroed is in the file") {
+    base::Fd file = make_file(16384);
+    const base::Fd same = std::move(*file.duplicate());
+    put(same, 0, std::string(16384, 'x'));
+    auto disk = FileDisk::open(std::move(file), FileDisk::Access::read_write);
+    REQUIRE(disk.ok());
+    CHECK_FALSE((*disk)->read_only());
+    CHECK(write(**disk, 512, std::string(1024, 'y')) == 0);
+    CHECK(get(same, 0, 2048) == std::string(512, 'x') + std::string(1024, 'y') + std::string(512, 'x'));
+    CHECK((*disk)->discard(4096, 4096) == 0);
+    CHECK(read(**disk, 4096, 4096) == std::string(4096, '\0'));
+    CHECK((*disk)->write_zeroes(8192 + 512, 1024) == 0);
+    CHECK(read(**disk, 8192, 2048) == std::string(512, 'x') + std::string(1024, '\0') + std::string(512, 'x'));
+    CHECK((*disk)->discard(0, 0) == 0);
+    CHECK((*disk)->flush() == 0);
+    // It never grows.
+    struct stat status {};
+    REQUIRE(::fstat(same.get(), &status) == 0);
+    CHECK(status.st_size == 16384);
+  }
+
   TEST_CASE("file disk: a file that became shorter → an error, not a hang") {
     base::Fd file = make_file(8192);
     const base::Fd same = std::move(*file.duplicate());

@@ -103,6 +103,19 @@ TEST_CASE("qemu command: → sandboxed, no default devices, no network, no path 
   }
 }
 
+TEST_CASE("qemu command: a disk that is kept → raw, and its flushes reach the file; else they do not") {
+  const auto count = [](bool keeps_disk, std::string_view part) {
+    const auto argv = machine::qemu_command({1, 512, keeps_disk}, 2600000);
+    return std::count_if(argv.begin(), argv.end(),
+                         [part](const std::string& word) { return word.find(part) != std::string::npos; });
+  };
+  CHECK(count(true, "driver=raw,node-name=scratch,file=delta-file") == 1);
+  CHECK(count(true, "qcow2") == 0);
+  CHECK(count(true, "no-flush") == 0);
+  CHECK(count(false, "driver=qcow2,node-name=scratch,file=delta-file") == 1);
+  CHECK(count(false, "no-flush") > 0);
+}
+
 TEST_CASE("qemu command: the host's disk fails → the guest gets the error, the VM is not stopped") {
   int disks = 0;
   for (const auto& word : machine::qemu_command({1, 512, false}, 2600000)) {

@@ -114,6 +114,43 @@ TEST_CASE("session: time is over → kill goes out, the exit becomes 124") {
   CHECK(told->term_signal == 9);
 }
 
+TEST_CASE("session: the command ended in time, its exit comes late → no timeout; it took longer → one") {
+  wire::Exec exec;
+  exec.argv = {"true"};
+  exec.timeout_ms = 1000;
+  wire::Exit exit;
+  exit.exit_code = 7;
+  bool timed_out = false;
+  SUBCASE("in time") {
+    exit.duration_ms = 900;
+  }
+  SUBCASE("too long") {
+    exit.duration_ms = 1000;
+    timed_out = true;
+  }
+  std::vector<base::Bytes> client;
+  const auto drop = [](base::Bytes) {};
+  supervisor::Session session(7, 3, exec,
+                              {drop, [&](base::Bytes bytes) { client.push_back(std::move(bytes)); }, drop, drop});
+  const auto from_agent = [&](const base::Bytes& bytes) {
+    wire::FrameParser parser;
+    parser.feed(bytes);
+    REQUIRE(session.handle_agent(**parser.next()).ok());
+  };
+  session.dispatch();
+  from_agent(wire::bare_frame(FrameType::started, 3));
+  session.time_out();
+  from_agent(wire::data_frame(3, Channel::out, {}, true));
+  from_agent(wire::data_frame(3, Channel::err, {}, true));
+  from_agent(wire::message_frame(FrameType::exit, 3, exit));
+  wire::FrameParser parser;
+  parser.feed(client.back());
+  const auto told = wire::Exit::decode((*parser.next())->payload);
+  REQUIRE(told.ok());
+  CHECK(told->timed_out == timed_out);
+  CHECK(told->exit_code == (timed_out ? 124 : 7));
+}
+
 TEST_CASE("session: the guest ignores the kill → the client gets its result all the same") {
   Fixture f;
   f.session.dispatch();

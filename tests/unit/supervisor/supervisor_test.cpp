@@ -111,8 +111,11 @@ class World {
   explicit World(supervisor::Deadlines deadlines = {}) : World(socket_pair(), socket_pair(), deadlines) {}
   ~World() {
     client.close();
-    CHECK(ends());
+    const bool ended = ends();
+    // A VM that is kept would go on for ever after a test that has failed.
+    io_.stop();
     thread_.join();
+    CHECK(ended);
   }
 
   bool ends(int within_ms = kPatienceMs) {
