@@ -6,7 +6,6 @@
 #include <array>
 #include <cerrno>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,10 +56,7 @@ int FileDisk::punch(std::uint64_t offset, std::uint64_t length) noexcept {
   if (length == 0) {
     return 0;
   }
-  return ::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                     static_cast<off_t>(length)) == 0
-             ? 0
-             : errno;
+  return punch_hole(file_.get(), offset, length);
 }
 
 int FileDisk::write_zero_bytes(std::uint64_t offset, std::uint64_t length) noexcept {

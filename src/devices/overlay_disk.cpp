@@ -229,9 +229,8 @@ int OverlayDisk::zero_clusters(std::size_t begin, std::size_t end) noexcept {
   }
   const std::uint64_t offset = std::uint64_t{begin} << cluster_shift_;
   const std::uint64_t length = std::min(size_bytes_, std::uint64_t{end} << cluster_shift_) - offset;
-  if (::fallocate(delta_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                  static_cast<off_t>(length)) != 0) {
-    return errno;
+  if (const int error = punch_hole(delta_.get(), offset, length)) {
+    return error;
   }
   // Where the shared file has data, the hole of the private one covers it. Elsewhere nobody needs to look.
   in_delta_.copy(in_base_, begin, end);

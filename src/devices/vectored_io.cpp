@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <climits>
 
+#include <fcntl.h>
+
 namespace pyro::devices {
 
 namespace {
@@ -49,6 +51,13 @@ int read_fully(int fd, std::uint64_t offset, std::span<iovec> pieces) noexcept {
 int write_fully(int fd, std::uint64_t offset, std::span<iovec> pieces) noexcept {
   return transfer_fully(offset, pieces,
                         [fd](const iovec* from, int count, off_t at) { return ::pwritev(fd, from, count, at); });
+}
+
+int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) noexcept {
+  return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                     static_cast<off_t>(length)) == 0
+             ? 0
+             : errno;
 }
 
 }  // namespace pyro::devices
