@@ -51,9 +51,8 @@ struct Needed {
 
 // Kept VMs start again on the root that their disk belongs to, whatever its name stands for by now.
 void add_roots_of_vms(const Store& store, Needed& needed) {
-  std::error_code failure;
-  for (const auto& entry : fs::directory_iterator(store.path(state::kVmsDir), failure)) {
-    const auto text = base::read_file((entry.path() / state::kVmRecordFile).native(), state::kMaxVmRecordBytes);
+  for (const std::string& folder : files_in(store.path(state::kVmsDir))) {
+    const auto text = base::read_file(folder + "/" + state::kVmRecordFile, state::kMaxVmRecordBytes);
     const auto record = text.ok() ? state::VmRecord::decode(*text) : text.error();
     const auto digest = record.ok() ? state::Digest::parse(record->digest) : record.error();
     if (!digest.ok()) {

@@ -34,12 +34,9 @@ bool is_label_name(std::string_view name) {
 
 // UTF-8 without control characters.
 bool is_text(std::string_view text) {
-  if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
-    return false;
-  }
-  json::error_code failure;
-  json::parse(json::serialize(json::string(text.data(), text.size())), failure);
-  return !failure;
+  return base::to_utf8(text) == text && std::none_of(text.begin(), text.end(), [](char c) {
+           return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+         });
 }
 
 json::array label_array(const Labels& labels) {
