@@ -2,6 +2,7 @@
 
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
+#include "client/vm_control.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -116,14 +117,15 @@ base::Status CommandOp::take(wire::Frame& frame) {
   if (!greeted_ && frame.type != FrameType::hello && frame.type != FrameType::failed) {
     return lost("pyro-vm did not say who it is");
   }
+  PYRO_TRY_ASSIGN(const bool taken,
+                  take_news(frame, vm_id_, context().log, [this](Event event) { emit(std::move(event)); }));
+  if (taken) {
+    return base::success();
+  }
   switch (frame.type) {
     case FrameType::hello:
       greeted_ = true;
       return check_supervisor(frame);
-    case FrameType::failed:
-      return take_failed(frame);
-    case FrameType::progress:
-      return take_progress(frame);
     case FrameType::ready:
       context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", vm_id_,
                         base::monotonic_ms() - called_ms_);
@@ -138,8 +140,6 @@ base::Status CommandOp::take(wire::Frame& frame) {
       return take_credit(frame);
     case FrameType::exit:
       return take_exit(frame);
-    case FrameType::log:
-      return take_log(frame);
     case FrameType::stopped:
       return lost("it was stopped");
     case FrameType::status:
@@ -164,12 +164,6 @@ base::Status CommandOp::check_supervisor(const wire::Frame& frame) const {
   return base::success();
 }
 
-base::Status CommandOp::take_progress(wire::Frame& frame) {
-  PYRO_TRY_ASSIGN(auto progress, wire::Progress::decode(frame.payload));
-  emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
-  return base::success();
-}
-
 // From here on the command may have had effects. STARTED follows.
 base::Status CommandOp::take_dispatched(const wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const auto message, wire::Dispatched::decode(frame.payload));
@@ -178,12 +172,6 @@ base::Status CommandOp::take_dispatched(const wire::Frame& frame) {
   }
   command_number_ = message.number;
   dispatched(message.number);
-  return base::success();
-}
-
-base::Status CommandOp::take_log(const wire::Frame& frame) {
-  PYRO_TRY_ASSIGN(const auto line, wire::Log::decode(frame.payload));
-  context().log.add(line.level, "vm {}: {}", vm_id_, line.message);
   return base::success();
 }
 
@@ -240,12 +228,6 @@ base::Status CommandOp::take_credit(wire::Frame& frame) {
   if (std::exchange(refused_input_, false)) {
     interrupt();
   }
-  return base::success();
-}
-
-base::Status CommandOp::take_failed(wire::Frame& frame) {
-  PYRO_TRY_ASSIGN(auto failed, wire::Failed::decode(frame.payload));
-  emit(Event::failure(base::make_error(failed.code, "vm {}: {}", vm_id_, failed.message), std::move(failed.console)));
   return base::success();
 }
 

@@ -64,13 +64,10 @@ class CommandOp : public Op {
 
   base::Status drive_vm();
   base::Status take(wire::Frame& frame);
-  base::Status take_progress(wire::Frame& frame);
-  base::Status take_log(const wire::Frame& frame);
   base::Status take_dispatched(const wire::Frame& frame);
   base::Status take_started();
   base::Status take_data(wire::Channel channel, wire::Frame& frame);
   base::Status take_credit(wire::Frame& frame);
-  base::Status take_failed(wire::Frame& frame);
   base::Status take_exit(wire::Frame& frame);
   base::Status report_loss();
   base::Status check_deadline();

@@ -2,21 +2,6 @@
 
 namespace pyro::client {
 
-namespace {
-
-// The structs may grow, so callers get at each by a pointer of its own.
-template <typename Row>
-const Row* const* point_at(const std::deque<Row>& rows, std::vector<const Row*>& pointers) {
-  pointers.clear();
-  pointers.reserve(rows.size());
-  for (const Row& row : rows) {
-    pointers.push_back(&row);
-  }
-  return pointers.data();
-}
-
-}  // namespace
-
 void OwnedResult::seal(bool with_output) noexcept {
   struct_size = sizeof(pyro_result);
   if (with_output) {
@@ -29,31 +14,10 @@ void OwnedResult::seal(bool with_output) noexcept {
   task_id = task_id_text.c_str();
 }
 
-void OwnedEnvironments::seal() {
-  struct_size = sizeof(pyro_environment_list);
-  items = point_at(rows, row_pointers);
-  count = rows.size();
-  json = json_text.c_str();
-}
-
 void OwnedReport::seal() {
   struct_size = sizeof(pyro_doctor_report);
   checks = point_at(rows, row_pointers);
   check_count = rows.size();
-  json = json_text.c_str();
-}
-
-void OwnedVms::seal() {
-  struct_size = sizeof(pyro_vm_list);
-  items = point_at(rows, row_pointers);
-  count = rows.size();
-  json = json_text.c_str();
-}
-
-void OwnedCommands::seal() {
-  struct_size = sizeof(pyro_command_list);
-  items = point_at(rows, row_pointers);
-  count = rows.size();
   json = json_text.c_str();
 }
 

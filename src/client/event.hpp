@@ -20,6 +20,17 @@ struct pyro_error {
 
 namespace pyro::client {
 
+/// The structs may grow, so callers get at each by a pointer of its own.
+template <typename Row>
+const Row* const* point_at(const std::deque<Row>& rows, std::vector<const Row*>& pointers) {
+  pointers.clear();
+  pointers.reserve(rows.size());
+  for (const Row& row : rows) {
+    pointers.push_back(&row);
+  }
+  return pointers.data();
+}
+
 struct OwnedResult final : pyro_result {
   OwnedResult() noexcept : pyro_result{} {}
 
@@ -32,54 +43,40 @@ struct OwnedResult final : pyro_result {
   void seal(bool with_output) noexcept;
 };
 
-struct OwnedEnvironments final : pyro_environment_list {
-  OwnedEnvironments() noexcept : pyro_environment_list{} {}
+/// The object behind a list of the C ABI, whose fields are items, count and json.
+template <typename List, typename Row>
+struct OwnedList : List {
+  OwnedList() noexcept : List{} {}
 
   /// Deques, because they do not move their elements.
-  std::deque<pyro_environment> rows;
+  std::deque<Row> rows;
   std::deque<std::string> texts;
-  std::vector<const pyro_environment*> row_pointers;
+  /// Lists of strings that rows point to.
+  std::deque<std::vector<const char*>> lists;
+  std::vector<const Row*> row_pointers;
   std::string json_text;
 
   const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
   /// Points the C fields at what is owned here. The same below.
-  void seal();
+  void seal() {
+    this->struct_size = sizeof(List);
+    this->items = point_at(rows, row_pointers);
+    this->count = rows.size();
+    this->json = json_text.c_str();
+  }
 };
+
+using OwnedEnvironments = OwnedList<pyro_environment_list, pyro_environment>;
+using OwnedVms = OwnedList<pyro_vm_list, pyro_vm_info>;
+using OwnedCommands = OwnedList<pyro_command_list, pyro_command>;
 
 struct OwnedReport final : pyro_doctor_report {
   OwnedReport() noexcept : pyro_doctor_report{} {}
 
+  /// Deques, because they do not move their elements.
   std::deque<pyro_check> rows;
   std::deque<std::string> texts;
   std::vector<const pyro_check*> row_pointers;
-  std::string json_text;
-
-  const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
-  void seal();
-};
-
-struct OwnedVms final : pyro_vm_list {
-  OwnedVms() noexcept : pyro_vm_list{} {}
-
-  std::deque<pyro_vm_info> rows;
-  std::deque<std::string> texts;
-  /// Those of each row.
-  std::deque<std::vector<const char*>> labels;
-  std::vector<const pyro_vm_info*> row_pointers;
-  std::string json_text;
-
-  const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
-  void seal();
-};
-
-struct OwnedCommands final : pyro_command_list {
-  OwnedCommands() noexcept : pyro_command_list{} {}
-
-  std::deque<pyro_command> rows;
-  std::deque<std::string> texts;
-  /// Lists of strings of the rows.
-  std::deque<std::vector<const char*>> lists;
-  std::vector<const pyro_command*> row_pointers;
   std::string json_text;
 
   const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }

@@ -4,6 +4,7 @@
 #include "base/clock.hpp"
 #include "base/io.hpp"
 #include "client/home.hpp"
+#include "client/process_identity.hpp"
 #include "client/programs.hpp"
 #include "state/json.hpp"
 
@@ -32,9 +33,7 @@ std::string cache_path(const Context& context) {
 
 // Everything that could make the next measurement come out differently.
 std::string cache_key(const struct stat& device) {
-  auto boot = base::read_file("/proc/sys/kernel/random/boot_id", 64);
-  std::string key = boot.ok() ? std::move(boot).value() : std::string();
-  key.erase(std::remove(key.begin(), key.end(), '\n'), key.end());
+  std::string key = current_boot_id();
   key += fmt::format(" {}:{}:{:o}:{}:{} {}:{}", device.st_dev, device.st_ino, device.st_mode, device.st_uid,
                      device.st_gid, ::geteuid(), ::getegid());
   std::array<gid_t, 256> groups{};

@@ -112,6 +112,16 @@ void LogsOp::lose_open_commands() {
   }
 }
 
+CommandEntry::Output* LogsOp::count(const state::CommandOutput& piece) {
+  const auto entry = entries_.find(piece.number);
+  if (entry == entries_.end()) {
+    return nullptr;
+  }
+  auto& output = entry->second.output[piece.channel == 1 ? 0 : 1];
+  output.total_bytes = std::max(output.total_bytes, piece.offset + piece.data.size());
+  return &output;
+}
+
 base::Status LogsOp::collect_output() {
   if (!output_) {
     return base::success();
@@ -119,11 +129,9 @@ base::Status LogsOp::collect_output() {
   const std::uint64_t limit = request_.output_limit_bytes;
   PYRO_TRY(output_->read([this, limit](const state::JournalReader::Frame& frame) {
     const auto piece = state::CommandOutput::decode(frame.payload);
-    if (const auto entry = piece.ok() ? entries_.find(piece->number) : entries_.end(); entry != entries_.end()) {
-      auto& output = entry->second.output[piece->channel == 1 ? 0 : 1];
-      output.data += base::as_text(piece->data);
-      output.total_bytes = std::max(output.total_bytes, piece->offset + piece->data.size());
-      keep_last(output.data, limit, false);
+    if (CommandEntry::Output* output = piece.ok() ? count(*piece) : nullptr) {
+      output->data += base::as_text(piece->data);
+      keep_last(output->data, limit, false);
     }
     return true;
   }));
@@ -141,9 +149,7 @@ base::Status LogsOp::emit_output() {
   std::size_t emitted = 0;
   return output_->read([this, &emitted](const state::JournalReader::Frame& frame) {
     auto piece = state::CommandOutput::decode(frame.payload);
-    if (const auto entry = piece.ok() ? entries_.find(piece->number) : entries_.end(); entry != entries_.end()) {
-      auto& output = entry->second.output[piece->channel == 1 ? 0 : 1];
-      output.total_bytes = std::max(output.total_bytes, piece->offset + piece->data.size());
+    if (piece.ok() && count(*piece) != nullptr) {
       emitted += piece->data.size();
       Event event;
       event.kind = piece->channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;

@@ -35,6 +35,8 @@ class LogsOp final : public Op {
   /// Takes in what the commands file has since the last time.
   base::Status read_commands();
   void lose_open_commands();
+  /// Adds a piece to the total of its stream, and gives that; nullptr if its command was not asked for.
+  CommandEntry::Output* count(const state::CommandOutput& piece);
   base::Status collect_output();
   /// Emits a share of what was printed since the last time.
   base::Status emit_output();

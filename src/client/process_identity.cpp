@@ -3,7 +3,6 @@
 #include "base/io.hpp"
 
 #include <cstdlib>
-#include <string>
 
 namespace pyro::client {
 
@@ -27,6 +26,14 @@ std::int64_t process_start(std::int64_t pid) {
     at = text->find(' ', at + 1);
   }
   return at == std::string::npos ? 0 : std::strtoll(text->c_str() + at, nullptr, 10);
+}
+
+std::string current_boot_id() {
+  auto text = base::read_file("/proc/sys/kernel/random/boot_id", 64);
+  if (!text.ok()) {
+    return {};
+  }
+  return text->substr(0, text->find('\n'));
 }
 
 }  // namespace pyro::client

@@ -21,7 +21,6 @@ constexpr double kMinSeconds = 0.001;
 constexpr double kDaySeconds = 86'400;
 constexpr double kDefaultTimeoutSeconds = 30;
 constexpr double kDefaultBootTimeoutSeconds = 60;
-constexpr std::uint64_t kDefaultOutputLimitBytes = 1024 * 1024;
 constexpr std::size_t kMaxPathBytes = 4096;  // Linux PATH_MAX
 constexpr std::size_t kMaxUserBytes = 256;   // as wire::Exec
 
@@ -38,13 +37,6 @@ Result<std::uint32_t> ranged(const char* name, std::uint32_t value, std::uint32_
     return invalid("{} is {}: {} to {} are possible", name, chosen, min, max);
   }
   return chosen;
-}
-
-Result<bool> flag(const char* name, std::uint32_t value) {
-  if (value > 1) {
-    return invalid("{} is {}: 0 and 1 are possible", name, value);
-  }
-  return value == 1;
 }
 
 Status take_command(const pyro_run_options& options, wire::Exec& exec) {
@@ -141,6 +133,13 @@ Status take_stdin(const pyro_run_options& options, CommandRequest& request) {
 }
 
 }  // namespace
+
+Result<bool> flag(const char* name, std::uint32_t value) {
+  if (value > 1) {
+    return invalid("{} is {}: 0 and 1 are possible", name, value);
+  }
+  return value == 1;
+}
 
 Result<std::uint64_t> duration_ms(const char* name, double seconds, double fallback, double max, bool may_be_none) {
   if (may_be_none && seconds == PYRO_NO_TIMEOUT) {

@@ -41,6 +41,12 @@ struct RunRequest {
 /// The longest time that an option may ask for.
 inline constexpr double kYearSeconds = 31'536'000;
 
+/// How much of each stream is kept where no limit is given.
+inline constexpr std::uint64_t kDefaultOutputLimitBytes = 1024 * 1024;
+
+/// An option that is 0 or 1. Errors: INVALID.
+base::Result<bool> flag(const char* name, std::uint32_t value);
+
 /// Milliseconds of an option of a call; 0 for PYRO_NO_TIMEOUT where that is possible, and for a fallback of 0.
 /// Errors: INVALID.
 base::Result<std::uint64_t> duration_ms(const char* name, double seconds, double fallback, double max,

@@ -246,29 +246,17 @@ base::Status StartVmOp::take(wire::Frame& frame) {
     greeted_ = true;
     return take_hello(frame);
   }
-  switch (frame.type) {
-    case FrameType::progress: {
-      PYRO_TRY_ASSIGN(auto progress, wire::Progress::decode(frame.payload));
-      emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
-      return base::success();
-    }
-    case FrameType::log: {
-      PYRO_TRY_ASSIGN(const auto line, wire::Log::decode(frame.payload));
-      context().log.add(line.level, "vm {}: {}", id_, line.message);
-      return base::success();
-    }
-    case FrameType::failed: {
-      PYRO_TRY_ASSIGN(auto failed, wire::Failed::decode(frame.payload));
-      emit(Event::failure(base::make_error(failed.code, "vm {}: {}", id_, failed.message), std::move(failed.console)));
-      return base::success();
-    }
-    case FrameType::ready:
-      context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", id_,
-                        base::monotonic_ms() - start_->launched_ms());
-      return finish();
-    default:
-      return lost("pyro-vm sent a frame that nobody expects now");
+  PYRO_TRY_ASSIGN(const bool taken,
+                  take_news(frame, id_, context().log, [this](Event event) { emit(std::move(event)); }));
+  if (taken) {
+    return base::success();
   }
+  if (frame.type != FrameType::ready) {
+    return lost("pyro-vm sent a frame that nobody expects now");
+  }
+  context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", id_,
+                    base::monotonic_ms() - start_->launched_ms());
+  return finish();
 }
 
 // Its number is noted while it can be believed, so that it can be killed when it does not answer any more.
@@ -284,7 +272,7 @@ base::Status StartVmOp::take_hello(const wire::Frame& frame) {
 base::Status StartVmOp::finish() {
   run_.ready = true;
   PYRO_TRY(folder_->write_run(run_));
-  if (is_new_ || is_record_new_) {
+  if (is_record_new_) {
     PYRO_TRY(folder_->write_record(record_));
   }
   queue_.push_control(wire::bare_frame(FrameType::keep));
@@ -298,17 +286,13 @@ base::Status StartVmOp::finish() {
 
 base::Status StartVmOp::tell() {
   PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(*folder_));
-  Event event;
-  event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list({std::move(info)}, kind_);
-  emit(std::move(event));
+  emit(vms_event({std::move(info)}, kind_));
   return base::success();
 }
 
 namespace {
 
-bool is_due(Context& context, const VmFolder& folder, std::int64_t now_s, bool lock_is_ours) {
-  const auto info = lock_is_ours ? look_at_locked_vm(folder) : look_at_vm(folder);
+bool is_due(Context& context, const VmFolder& folder, const base::Result<VmInfo>& info, std::int64_t now_s) {
   if (info.ok()) {
     const std::int64_t at_s = delete_at(*info);
     return at_s != 0 && at_s <= now_s;
@@ -339,22 +323,22 @@ std::vector<VmInfo> reap_expired_vms(Context& context) {
   const std::int64_t now_s = now_ns / 1'000'000'000;
   for (const std::string& id : *ids) {
     const auto folder = VmFolder::open(context.settings.home, id);
-    if (!folder.ok()) {
-      continue;
-    }
-    if (!is_due(context, *folder, now_s, false)) {
+    if (!folder.ok() || !is_due(context, *folder, look_at_vm(*folder), now_s)) {
       continue;
     }
     const auto lock = folder->try_lock();
-    // What was seen before the lock was ours may be old.
-    if (!lock.ok() || !*lock || !is_due(context, *folder, now_s, true)) {
+    if (!lock.ok() || !*lock) {
       continue;
     }
+    // What was seen before the lock was ours may be old.
     auto info = look_at_locked_vm(*folder);
+    if (!is_due(context, *folder, info, now_s)) {
+      continue;
+    }
     if (info.ok() && has_ended_unseen(*info)) {
       // It may have run until a moment ago: its time counts from now.
-      info->run->found_ended_ns = now_ns;
-      if (!folder->write_run(*info->run).ok() || delete_at(*look_at_locked_vm(*folder)) > now_s) {
+      info->run->found_ended_ns = info->last_use_ns = now_ns;
+      if (!folder->write_run(*info->run).ok() || delete_at(*info) > now_s) {
         continue;
       }
     }

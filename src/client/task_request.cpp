@@ -9,7 +9,6 @@ namespace {
 constexpr double kDefaultTtlSeconds = 600;
 constexpr double kDefaultRetentionSeconds = 7 * 24 * 3600;
 constexpr std::uint64_t kDefaultCommandLimit = 1000;
-constexpr std::uint64_t kDefaultOutputLimitBytes = 1024 * 1024;
 constexpr std::uint32_t kAllStates = (1U << (PYRO_VM_FAILED + 1)) - 1;
 
 base::Result<state::Labels> take_labels(const char* const* texts, std::size_t count) {
@@ -34,13 +33,6 @@ base::Result<state::Labels> take_labels(const char* const* texts, std::size_t co
     return base::make_error(PYRO_ERROR_INVALID, "the label {} is given twice", twice->first);
   }
   return labels;
-}
-
-base::Result<bool> flag(const char* name, std::uint32_t value) {
-  if (value > 1) {
-    return base::make_error(PYRO_ERROR_INVALID, "{} is {}: 0 and 1 are possible", name, value);
-  }
-  return value == 1;
 }
 
 }  // namespace

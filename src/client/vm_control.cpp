@@ -12,6 +12,30 @@ constexpr std::int64_t kRetryMs = 20;
 
 }  // namespace
 
+base::Result<bool> take_news(const wire::Frame& frame, const std::string& vm_id, LogRing& log,
+                             const std::function<void(Event)>& emit) {
+  switch (frame.type) {
+    case wire::FrameType::progress: {
+      PYRO_TRY_ASSIGN(auto progress, wire::Progress::decode(frame.payload));
+      emit(Event::progress(std::move(progress.stage), std::move(progress.message)));
+      return true;
+    }
+    case wire::FrameType::log: {
+      PYRO_TRY_ASSIGN(const auto line, wire::Log::decode(frame.payload));
+      log.add(line.level, "vm {}: {}", vm_id, line.message);
+      return true;
+    }
+    case wire::FrameType::failed: {
+      PYRO_TRY_ASSIGN(auto failed, wire::Failed::decode(frame.payload));
+      emit(
+          Event::failure(base::make_error(failed.code, "vm {}: {}", vm_id, failed.message), std::move(failed.console)));
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
 base::Status check_hello(const wire::Frame& frame) {
   if (frame.type != wire::FrameType::hello) {
     return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm did not say who it is");

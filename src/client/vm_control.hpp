@@ -3,11 +3,14 @@
 // Thread rule: belongs to one thread at a time.
 #pragma once
 
+#include "client/event.hpp"
+#include "client/log_ring.hpp"
 #include "client/poller.hpp"
 #include "client/vm_folder.hpp"
 #include "client/vm_link.hpp"
 #include "wire/messages.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -56,6 +59,11 @@ class VmControl {
   wire::FrameQueue queue_;
   bool greeted_ = false;
 };
+
+/// Takes in what a supervisor says of itself, whatever the client waits for: progress and failed become events, log a
+/// line. False: it is another frame. Errors: INTERNAL (malformed).
+base::Result<bool> take_news(const wire::Frame& frame, const std::string& vm_id, LogRing& log,
+                             const std::function<void(Event)>& emit);
 
 /// Checks a supervisor's first frame. Tasks outlive upgrades of the library, so its build may be another one.
 base::Status check_hello(const wire::Frame& frame);

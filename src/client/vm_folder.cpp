@@ -47,6 +47,23 @@ base::Result<sockaddr_un> socket_address(const std::string& path) {
   return address;
 }
 
+// What is in a folder; nothing if it is not there.
+base::Result<std::vector<std::string>> names_in(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* folder = ::opendir(path.c_str());
+  if (folder == nullptr) {
+    if (errno == ENOENT) {
+      return names;
+    }
+    return base::errno_error(errno, "cannot list " + path);
+  }
+  while (const dirent* entry = ::readdir(folder)) {
+    names.emplace_back(entry->d_name);
+  }
+  ::closedir(folder);
+  return names;
+}
+
 // All that is in a folder that nobody finds any more.
 base::Status remove_folder(const std::string& path) {
   std::error_code failure;
@@ -70,14 +87,6 @@ base::Status check_kind(const state::VmRecord& record, state::VmKind kind) {
   }
   return base::make_error(PYRO_ERROR_NOT_FOUND, "{} is a {}, not a {}: use the calls for those", record.id,
                           kind == state::VmKind::task ? "VM" : "task", kind == state::VmKind::task ? "task" : "VM");
-}
-
-std::string current_boot_id() {
-  auto text = base::read_file("/proc/sys/kernel/random/boot_id", 64);
-  if (!text.ok()) {
-    return {};
-  }
-  return text->substr(0, text->find('\n'));
 }
 
 base::Result<VmFolder> VmFolder::open(const std::string& home, const std::string& id) {
@@ -255,11 +264,11 @@ bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcep
   return true;
 }
 
-void sweep_removed_folders(const std::string& home) noexcept {
-  std::error_code failure;
-  for (const auto& entry : std::filesystem::directory_iterator(vms_path(home), failure)) {
-    if (entry.path().filename().native().starts_with(kRemovedPrefix)) {
-      [[maybe_unused]] const auto removed = remove_folder(entry.path().native());
+void sweep_removed_folders(const std::string& home) {
+  const auto names = names_in(vms_path(home));
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    if (name.starts_with(kRemovedPrefix)) {
+      [[maybe_unused]] const auto removed = remove_folder(vms_path(home) + "/" + name);
     }
   }
 }
@@ -288,21 +297,9 @@ std::uint64_t VmFolder::disk_used_bytes() const noexcept {
 }
 
 base::Result<std::vector<std::string>> list_vm_ids(const std::string& home) {
-  std::vector<std::string> ids;
-  DIR* folder = ::opendir(vms_path(home).c_str());
-  if (folder == nullptr) {
-    if (errno == ENOENT) {
-      return ids;
-    }
-    return base::errno_error(errno, "cannot list " + vms_path(home));
-  }
-  while (const dirent* entry = ::readdir(folder)) {
-    if (state::check_vm_id(entry->d_name).ok()) {
-      ids.emplace_back(entry->d_name);
-    }
-  }
-  ::closedir(folder);
-  return ids;
+  PYRO_TRY_ASSIGN(auto names, names_in(vms_path(home)));
+  std::erase_if(names, [](const std::string& name) { return !state::check_vm_id(name).ok(); });
+  return names;
 }
 
 }  // namespace pyro::client

@@ -64,7 +64,7 @@ class VmFolder {
 /// Whether nobody has begun to reap for `period_s`; then the caller has, now.
 bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcept;
 /// Removes what interrupted removals left behind.
-void sweep_removed_folders(const std::string& home) noexcept;
+void sweep_removed_folders(const std::string& home);
 
 /// Ids of all folders, in no order.
 base::Result<std::vector<std::string>> list_vm_ids(const std::string& home);
@@ -73,8 +73,5 @@ base::Result<std::vector<std::string>> list_vm_ids(const std::string& home);
 base::Error no_such_vm(const std::string& id);
 /// Tasks and VMs are two sets: refuses one of the other. Errors: NOT_FOUND.
 base::Status check_kind(const state::VmRecord& record, state::VmKind kind);
-
-/// Of the host's current boot; "" if it cannot be told.
-std::string current_boot_id();
 
 }  // namespace pyro::client

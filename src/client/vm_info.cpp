@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/text.hpp"
 #include "client/engine.hpp"
+#include "client/process_identity.hpp"
 
 #include <algorithm>
 
@@ -94,7 +95,7 @@ pyro_vm_info& add_row(OwnedVms& list, const VmInfo& info) {
   row.id = list.keep(info.record.id);
   row.environment = list.keep(info.record.environment);
   row.reason = list.keep(info.reason);
-  auto& labels = list.labels.emplace_back();
+  auto& labels = list.lists.emplace_back();
   for (const auto& [name, value] : info.record.labels) {
     labels.push_back(list.keep(name + "=" + value));
   }
@@ -182,7 +183,7 @@ base::Result<VmInfo> look_at_locked_vm(const VmFolder& folder) {
 
 bool has_ended_unseen(const VmInfo& info) noexcept {
   return info.state != PYRO_VM_RUNNING && info.state != PYRO_VM_STARTING && info.run && info.run->found_ended_ns == 0 &&
-         !info.journal.ended;
+         info.journal.started && !info.journal.ended;
 }
 
 std::int64_t delete_at(const VmInfo& info) noexcept {
@@ -208,6 +209,13 @@ std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos, state::
   list->json_text = json::serialize(json::object{{key, std::move(rows)}});
   list->seal();
   return list;
+}
+
+Event vms_event(const std::vector<VmInfo>& infos, state::VmKind kind) {
+  Event event;
+  event.kind = PYRO_EVENT_DONE;
+  event.vms = make_vm_list(infos, kind);
+  return event;
 }
 
 base::Error not_running(const VmInfo& info) {

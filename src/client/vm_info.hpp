@@ -40,7 +40,9 @@ bool has_ended_unseen(const VmInfo& info) noexcept;
 std::int64_t delete_at(const VmInfo& info) noexcept;
 
 /// In the form of the C ABI, with `json`; `kind` names the list in that.
-std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos, state::VmKind kind = state::VmKind::task);
+std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos, state::VmKind kind);
+/// The last event of an operation that tells of them.
+Event vms_event(const std::vector<VmInfo>& infos, state::VmKind kind);
 /// "created", "starting", ...
 const char* vm_state_name(pyro_vm_state state) noexcept;
 

@@ -37,11 +37,26 @@ base::Status VmOp::tell(std::optional<wire::Status> live) {
   if (info.live && info.live->state == "running") {
     info.state = PYRO_VM_RUNNING;
   }
-  Event event;
-  event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list({std::move(info)}, kind_);
-  emit(std::move(event));
+  emit(vms_event({std::move(info)}, kind_));
   return base::success();
+}
+
+base::Status VmOp::tell_answer() {
+  auto outcome = control_->poll();
+  if (!outcome.ok() && outcome.error().code == PYRO_ERROR_STATE) {
+    // It has ended just now, or does not listen yet.
+    return tell();
+  }
+  if (!outcome.ok()) {
+    return std::move(outcome).error();
+  }
+  for (const wire::Frame& frame : outcome->frames) {
+    if (frame.type == FrameType::status) {
+      PYRO_TRY_ASSIGN(auto status, wire::Status::decode(frame.payload));
+      return tell(std::move(status));
+    }
+  }
+  return outcome->over ? tell() : base::success();
 }
 
 void VmOp::stop() noexcept {
@@ -62,21 +77,7 @@ base::Status StatusOp::step() {
     }
     control_.emplace(*folder_, poller(), wire::bare_frame(FrameType::status_request), kAnswerMs, false);
   }
-  auto outcome = control_->poll();
-  if (!outcome.ok() && outcome.error().code == PYRO_ERROR_STATE) {
-    // It has ended just now, or does not listen yet.
-    return tell();
-  }
-  if (!outcome.ok()) {
-    return std::move(outcome).error();
-  }
-  for (const wire::Frame& frame : outcome->frames) {
-    if (frame.type == FrameType::status) {
-      PYRO_TRY_ASSIGN(auto status, wire::Status::decode(frame.payload));
-      return tell(std::move(status));
-    }
-  }
-  return outcome->over ? tell() : base::success();
+  return tell_answer();
 }
 
 // ---- stop
@@ -124,20 +125,7 @@ base::Status SetTtlOp::step() {
     request.insert(request.end(), ask.begin(), ask.end());
     control_.emplace(*folder_, poller(), std::move(request), kAnswerMs);
   }
-  auto outcome = control_->poll();
-  if (!outcome.ok() && outcome.error().code == PYRO_ERROR_STATE) {
-    return tell();  // for its next start
-  }
-  if (!outcome.ok()) {
-    return std::move(outcome).error();
-  }
-  for (const wire::Frame& frame : outcome->frames) {
-    if (frame.type == FrameType::status) {
-      PYRO_TRY_ASSIGN(auto status, wire::Status::decode(frame.payload));
-      return tell(std::move(status));
-    }
-  }
-  return outcome->over ? tell() : base::success();
+  return tell_answer();
 }
 
 // ---- delete
@@ -167,6 +155,7 @@ void DeleteVmOp::stop() noexcept {
   if (removal_) {
     removal_->stop();
   }
+  VmOp::stop();
 }
 
 base::Status DeleteVmOp::tell_deleted() {
@@ -174,10 +163,7 @@ base::Status DeleteVmOp::tell_deleted() {
   if (info_) {
     deleted.push_back(std::move(*info_));
   }
-  Event event;
-  event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list(deleted, kind_);
-  emit(std::move(event));
+  emit(vms_event(deleted, kind_));
   return base::success();
 }
 
@@ -190,10 +176,7 @@ base::Status CreateVmOp::step() {
   PYRO_TRY_ASSIGN(const VmFolder folder, VmFolder::create(settings().home, record_.id));
   PYRO_TRY(folder.write_record(record_));
   PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(folder));
-  Event event;
-  event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list({std::move(info)}, record_.kind);
-  emit(std::move(event));
+  emit(vms_event({std::move(info)}, record_.kind));
   return base::success();
 }
 
@@ -224,18 +207,12 @@ base::Status ListVmsOp::step() {
   std::sort(infos.begin(), infos.end(), [](const VmInfo& left, const VmInfo& right) {
     return std::pair(right.record.created_ns, right.record.id) < std::pair(left.record.created_ns, left.record.id);
   });
-  Event event;
-  event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list(infos, request_.kind);
-  emit(std::move(event));
+  emit(vms_event(infos, request_.kind));
   return base::success();
 }
 
 base::Status ReapOp::step() {
-  Event event;
-  event.kind = PYRO_EVENT_DONE;
-  event.vms = make_vm_list(reap_expired_vms(context()));
-  emit(std::move(event));
+  emit(vms_event(reap_expired_vms(context()), state::VmKind::task));
   return base::success();
 }
 

@@ -22,6 +22,8 @@ class VmOp : public Op {
   base::Status open();
   /// Emits DONE with what there is of the VM now, and what its supervisor said.
   base::Status tell(std::optional<wire::Status> live = std::nullopt);
+  /// The same once the supervisor has answered control_'s status request, or has ended.
+  base::Status tell_answer();
   void stop() noexcept override;
 
   std::string id_;

@@ -2,6 +2,7 @@
 #include "client/vm_folder.hpp"
 
 #include "client/journal_file.hpp"
+#include "client/process_identity.hpp"
 #include "client/vm_info.hpp"
 #include "fixture.hpp"
 
