@@ -10,7 +10,7 @@ from ._context import Context
 from ._library import load
 from ._operation import Operation
 from ._options import Command, RunOptions, Text, Variables, env_options
-from ._tasks import Tasks
+from ._tasks import Tasks, done
 from ._types import DoctorReport, Done, Environment, Progress, PruneReport, Result
 
 T = TypeVar("T")
@@ -223,7 +223,7 @@ class Pyro(Tasks):
     def list_environments(self) -> Tuple[Environment, ...]:
         """All environments: those that are here and those of the catalogue."""
         library = self._context.library
-        return self._wait(self._start(library.pyro_env_list_start, env_options(), lambda last: _done(last).environments))
+        return self._wait(self._start(library.pyro_env_list_start, env_options(), lambda last: done(last).environments))
 
     def build_environment(self, name: str, *, force: bool = False, progress: ProgressCallback = None) -> Environment:
         """Builds an environment of the catalogue, unless it is there (force: even then).
@@ -308,18 +308,14 @@ class Pyro(Tasks):
             self._context.drain_log()
 
 
-def _done(last: Union[Result, Done]) -> Done:
-    return cast(Done, last)
-
-
 def _environment(last: Union[Result, Done]) -> Environment:
-    return _done(last).environments[0]
+    return done(last).environments[0]
 
 
 def _pruned(last: Union[Result, Done]) -> PruneReport:
-    done = _done(last)
-    return PruneReport(done.environments, int(done.details.get("freed_bytes", 0)))
+    end = done(last)
+    return PruneReport(end.environments, int(end.details.get("freed_bytes", 0)))
 
 
 def _report(last: Union[Result, Done]) -> DoctorReport:
-    return cast(DoctorReport, _done(last).report)
+    return cast(DoctorReport, done(last).report)

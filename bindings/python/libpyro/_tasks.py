@@ -84,6 +84,7 @@ class Tasks:
         """exec_task() as an operation, as start_run_in_vm() is; in addition stdin=STREAM. Several may run at once.
         Closing it, or the end of this process, lets the command go on with its input closed."""
         return self._exec(
+            self._context.library.pyro_task_exec_start,
             task_id,
             command,
             lambda last: cast(Result, last),
@@ -144,9 +145,10 @@ class Tasks:
         """Starts a command that nobody waits for, and gives its number for logs_task() and follow_task()."""
         return self._wait(
             self._exec(
+                self._context.library.pyro_task_exec_start,
                 task_id,
                 command,
-                lambda last: _done(last).commands[0].number,
+                lambda last: done(last).commands[0].number,
                 detach=True,
                 timeout_seconds=timeout_seconds,
                 cwd=cwd,
@@ -279,9 +281,11 @@ class Tasks:
         pty_columns: int = 80,
     ) -> Operation[Result]:
         """exec_vm() as an operation."""
-        options = ExecOptions(
+        return self._exec(
+            self._context.library.pyro_vm_exec_start,
             vm_id,
             command,
+            lambda last: cast(Result, last),
             detach=False,
             timeout_seconds=timeout_seconds,
             cwd=cwd,
@@ -293,8 +297,6 @@ class Tasks:
             pty_rows=pty_rows,
             pty_columns=pty_columns,
         )
-        function = self._context.library.pyro_vm_exec_start
-        return self._start(function, options.struct, lambda last: cast(Result, last), options.output_limit_bytes)
 
     def exec_vm(
         self,
@@ -348,10 +350,14 @@ class Tasks:
     # -- inside
 
     def _exec(
-        self, task_id: str, command: Command, finish: Callable[[Union[Result, Done]], T], **what: Any
+        self,
+        function: Callable[..., int],
+        identifier: str,
+        command: Command,
+        finish: Callable[[Union[Result, Done]], T],
+        **what: Any,
     ) -> Operation[T]:
-        options = ExecOptions(task_id, command, **what)
-        function = self._context.library.pyro_task_exec_start
+        options = ExecOptions(identifier, command, **what)
         return self._start(function, options.struct, finish, options.output_limit_bytes)
 
     def _by_id(self, function: Callable[..., int], task_id: str, progress: ProgressCallback = None) -> Task:
@@ -380,17 +386,17 @@ class Tasks:
             return operation.wait(progress)
 
 
-def _done(last: Union[Result, Done]) -> Done:
+def done(last: Union[Result, Done]) -> Done:
     return cast(Done, last)
 
 
 def _task(last: Union[Result, Done]) -> Task:
-    return _done(last).tasks[0]
+    return done(last).tasks[0]
 
 
 def _tasks(last: Union[Result, Done]) -> Tuple[Task, ...]:
-    return _done(last).tasks
+    return done(last).tasks
 
 
 def _commands(last: Union[Result, Done]) -> Tuple[CommandRecord, ...]:
-    return _done(last).commands
+    return done(last).commands
