@@ -83,7 +83,7 @@ class QemuGuest:
         try:
             self.expect(HELLO)
             self.send(PERSONALISE, 0, struct.pack("<H", 1) + os.urandom(32) + struct.pack("<Q", time.time_ns()) +
-                      text("bench") + text(os.urandom(16).hex()))
+                      text("bench") + text(os.urandom(16).hex()) + b"\0")
             self.expect(READY)
         except BaseException:
             self.close()
