@@ -5,6 +5,9 @@
 #include "guest/devices.hpp"
 #include "guest/personalise.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include <sys/epoll.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -40,7 +43,9 @@ Status Agent::serve() {
     int timeout_ms = -1;
     for (const auto& [stream, command] : commands_) {
       command->update();
-      timeout_ms = command->resting() ? 1 : timeout_ms;
+      if (const auto rest_ms = command->rest_ms()) {
+        timeout_ms = timeout_ms < 0 ? *rest_ms : std::min(timeout_ms, *rest_ms);
+      }
     }
     const bool was_full = link_.full();
     PYRO_TRY(link_.flush());
@@ -133,6 +138,8 @@ Status Agent::on_personalise(const wire::Frame& frame) {
   wire::Ready ready;
   ready.uptime_ms = static_cast<std::uint64_t>(base::clock_ns(CLOCK_BOOTTIME) / 1'000'000);
   link_.send_control(wire::message_frame(wire::FrameType::ready, 0, ready));
+  PYRO_TRY(link_.flush());
+  prepare_cgroup();
   return base::success();
 }
 
@@ -143,7 +150,10 @@ Status Agent::on_exec(wire::Frame& frame) {
                                           "{} commands run in this guest already; wait for one to end", kMaxCommands));
     return base::success();
   }
-  auto command = Command::start(loop_, link_, frame.stream, next_command_++, exec, *inner_, disk_sync_.get());
+  auto command = [&]() -> base::Result<std::unique_ptr<Command>> {
+    PYRO_TRY_ASSIGN(CommandCgroup cgroup, take_cgroup());
+    return Command::start(loop_, link_, frame.stream, std::move(cgroup), exec, *inner_, disk_sync_.get());
+  }();
   if (!command.ok() && command.error().code == PYRO_ERROR_STATE) {
     held_exec_ = std::move(frame);
     return base::success();
@@ -154,6 +164,24 @@ Status Agent::on_exec(wire::Frame& frame) {
   }
   commands_.emplace(frame.stream, std::move(command).value());
   return base::success();
+}
+
+// Made ahead, while nobody waits for it.
+void Agent::prepare_cgroup() {
+  if (!next_cgroup_) {
+    if (auto made = CommandCgroup::create(next_command_++); made.ok()) {
+      next_cgroup_ = std::move(made).value();
+    }
+  }
+}
+
+base::Result<CommandCgroup> Agent::take_cgroup() {
+  auto prepared = std::exchange(next_cgroup_, std::nullopt);
+  // Commands see it and may have removed it.
+  if (prepared && prepared->exists()) {
+    return std::move(*prepared);
+  }
+  return CommandCgroup::create(next_command_++);
 }
 
 void Agent::refuse(std::uint32_t stream, const base::Error& error) {
@@ -198,6 +226,7 @@ void Agent::drop_finished() {
   }
   if (any) {
     tidy_cgroups();
+    prepare_cgroup();
   }
 }
 

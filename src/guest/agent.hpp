@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace pyro::guest {
@@ -33,6 +34,8 @@ class Agent {
   base::Status on_frame(wire::Frame& frame);
   base::Status on_personalise(const wire::Frame& frame);
   base::Status on_exec(wire::Frame& frame);
+  void prepare_cgroup();
+  base::Result<CommandCgroup> take_cgroup();
   void refuse(std::uint32_t stream, const base::Error& error);
   base::Status make_inner_namespace();
   base::Status renew_inner_namespace();
@@ -51,6 +54,7 @@ class Agent {
   /// Cgroups of commands that have ended, where something still runs.
   std::vector<std::string> leftover_cgroups_;
   std::uint64_t next_command_ = 1;
+  std::optional<CommandCgroup> next_cgroup_;
   /// An exec that came while the namespace was ending. Until there is a new one no frame is handled.
   std::optional<wire::Frame> held_exec_;
   bool inner_ended_ = false;

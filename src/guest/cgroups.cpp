@@ -112,6 +112,10 @@ base::Result<CommandCgroup> CommandCgroup::create(std::uint64_t number) {
   return cgroup;
 }
 
+bool CommandCgroup::exists() const noexcept {
+  return ::faccessat(fd(), "cgroup.procs", F_OK, 0) == 0;
+}
+
 void CommandCgroup::kill() const {
   if (write_file_at(fd(), "cgroup.kill", "1").ok()) {
     return;

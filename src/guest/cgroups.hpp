@@ -36,6 +36,8 @@ class CommandCgroup {
   /// For fork_into().
   [[nodiscard]] int fd() const noexcept { return directory_.get(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// Whether nobody has removed it: commands may do that to one without processes.
+  [[nodiscard]] bool exists() const noexcept;
   /// Ends every process in it, those that fork meanwhile too.
   void kill() const;
   [[nodiscard]] CgroupUsage usage() const;

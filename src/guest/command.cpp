@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -29,15 +30,17 @@ constexpr int kPipeBytes = static_cast<int>(wire::kWindowBytes);
 constexpr std::size_t kSmallPieceBytes = 16 * 1024;
 constexpr std::int64_t kRestNs = 1'000'000;
 
+// A command that closes an output is mostly about to end: the two are told together, unless it lives on for so long.
+constexpr std::int64_t kEndRestNs = 10'000'000;
+
 // What a terminal can hold when its session has ended; the kernel's own buffers are smaller.
 constexpr std::size_t kMaxTerminalLeftBytes = 256 * 1024;
 
 }  // namespace
 
-Result<std::unique_ptr<Command>> Command::start(EventLoop& loop, Link& link, std::uint32_t stream, std::uint64_t number,
+Result<std::unique_ptr<Command>> Command::start(EventLoop& loop, Link& link, std::uint32_t stream, CommandCgroup cgroup,
                                                 const wire::Exec& exec, const InnerNamespace& inner,
                                                 DiskSync* disk_sync) {
-  PYRO_TRY_ASSIGN(CommandCgroup cgroup, CommandCgroup::create(number));
   std::unique_ptr<Command> command(new Command(loop, link, stream, std::move(cgroup), exec.pty, disk_sync));
   auto launched = [&]() -> Result<Launched> {
     PYRO_TRY_ASSIGN(const Stdio stdio, command->make_streams(exec));
@@ -214,7 +217,14 @@ void Command::end_output(Output& output) {
   }
   output.fd.reset();
   output.ended = true;
-  link_.send_data(wire::data_frame(stream_, output.channel, {}, true));
+  output.rest_until_ns = base::monotonic_ns() + kEndRestNs;
+}
+
+void Command::tell_end(Output& output) {
+  if (!std::exchange(output.end_told, true)) {
+    output.rest_until_ns = 0;
+    link_.send_data(wire::data_frame(stream_, output.channel, {}, true));
+  }
 }
 
 void Command::on_report() {
@@ -272,10 +282,13 @@ void Command::update() {
         end_output(output);
       }
     }
-    if (output.watch && !output.ended) {
-      if (output.rest_until_ns != 0 && output.rest_until_ns <= base::monotonic_ns()) {
-        output.rest_until_ns = 0;
+    if (output.rest_until_ns != 0 && output.rest_until_ns <= base::monotonic_ns()) {
+      output.rest_until_ns = 0;
+      if (output.ended) {
+        tell_end(output);
       }
+    }
+    if (output.watch && !output.ended) {
       const bool wait = !output.left_bytes && output.rest_until_ns == 0 && readable_now(output) > 0;
       output.watch->want(wait ? std::uint32_t{EPOLLIN} : 0);
     }
@@ -285,9 +298,18 @@ void Command::update() {
   }
 }
 
-bool Command::resting() const noexcept {
-  return std::any_of(outputs_.begin(), outputs_.end(),
-                     [](const Output& output) { return !output.ended && output.rest_until_ns != 0; });
+std::optional<int> Command::rest_ms() const {
+  std::optional<std::int64_t> first_ns;
+  for (const Output& output : outputs_) {
+    if (output.rest_until_ns != 0) {
+      first_ns = std::min(first_ns.value_or(output.rest_until_ns), output.rest_until_ns);
+    }
+  }
+  if (!first_ns) {
+    return std::nullopt;
+  }
+  // Rounded up: a wait that is too short is one more round.
+  return static_cast<int>(std::max<std::int64_t>(0, *first_ns - base::monotonic_ns()) / 1'000'000 + 1);
 }
 
 void Command::signal(int number) const {
@@ -306,6 +328,9 @@ void Command::signal(int number) const {
 }
 
 void Command::send_exit() {
+  for (Output& output : outputs_) {
+    tell_end(output);
+  }
   wire::Exit exit;
   if (failure_.failure != wire::ExecFailure::none) {
     exit.failure = failure_.failure;

@@ -20,18 +20,18 @@ namespace pyro::guest {
 
 class Command {
  public:
-  /// Starts `exec` on `stream`. An error means that nothing was started. With `disk_sync` the exit message waits until
-  /// what was written is on the disk.
+  /// Starts `exec` on `stream`, in a cgroup of its own. An error means that nothing was started. With `disk_sync` the
+  /// exit message waits until what was written is on the disk.
   static base::Result<std::unique_ptr<Command>> start(EventLoop& loop, Link& link, std::uint32_t stream,
-                                                      std::uint64_t number, const wire::Exec& exec,
+                                                      CommandCgroup cgroup, const wire::Exec& exec,
                                                       const InnerNamespace& inner, DiskSync* disk_sync);
 
   /// A frame of its stream. An error means that the host broke the protocol.
   base::Status on_frame(wire::Frame& frame);
   /// To be called after every round of the loop: moves on what may move.
   void update();
-  /// An output rests: call update() again within a millisecond.
-  [[nodiscard]] bool resting() const noexcept;
+  /// An output rests: call update() again after so many milliseconds.
+  [[nodiscard]] std::optional<int> rest_ms() const;
   /// The exit message is queued: nothing is left to do but to destroy this.
   [[nodiscard]] bool finished() const noexcept { return finished_; }
   [[nodiscard]] const std::string& cgroup_name() const noexcept { return cgroup_.name(); }
@@ -42,11 +42,13 @@ class Command {
     base::Fd fd;
     std::unique_ptr<Watch> watch;
     wire::SendCredit credit;
-    /// Not to be read before this: a small piece was just sent, and more may come (see command.cpp).
+    /// Not to be read before this: a small piece was just sent, and more may come. Once it has ended: not to be told
+    /// before this (see command.cpp).
     std::int64_t rest_until_ns = 0;
     /// Since the main process has ended: how much of what is in the pipe is still to be sent.
     std::optional<std::size_t> left_bytes;
     bool ended = false;
+    bool end_told = false;
   };
 
   Command(EventLoop& loop, Link& link, std::uint32_t stream, CommandCgroup cgroup, bool pty, DiskSync* disk_sync)
@@ -62,6 +64,7 @@ class Command {
   void read_output(Output& output);
   [[nodiscard]] std::size_t readable_now(const Output& output) const;
   void end_output(Output& output);
+  void tell_end(Output& output);
   void on_report();
   void on_end();
   void signal(int number) const;

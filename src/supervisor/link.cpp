@@ -15,6 +15,8 @@ namespace {
 using Descriptor = boost::asio::posix::stream_descriptor;
 // Two full data frames a read.
 constexpr std::size_t kReadBytes = 64 * 1024;
+// A full data frame; more is not held back to go with what may follow.
+constexpr std::size_t kMaxHeldBytes = 32 * 1024;
 // More than a socket's buffer holds; a peer that sends on and on is not waited for.
 constexpr int kMaxDrainReads = 64;
 }  // namespace
@@ -30,12 +32,12 @@ void Link::start() {
 
 void Link::send_control(base::Bytes frame) {
   queue_.push_control(std::move(frame));
-  flush();
+  flush_soon();
 }
 
 void Link::send_data(base::Bytes frame) {
   queue_.push_data(std::move(frame));
-  flush();
+  flush_soon();
 }
 
 void Link::when_sent(std::function<void()> then) {
@@ -127,6 +129,21 @@ void Link::wait_write() {
     waiting_to_write_ = false;
     flush();
   });
+}
+
+// What one event makes us say leaves in one piece.
+void Link::flush_soon() {
+  if (queue_.pending_bytes() >= kMaxHeldBytes) {
+    return flush();
+  }
+  if (!std::exchange(flush_posted_, true)) {
+    boost::asio::post(socket_.get_executor(), [this, exists = std::weak_ptr(exists_)] {
+      if (!exists.expired()) {
+        flush_posted_ = false;
+        flush();
+      }
+    });
+  }
 }
 
 void Link::flush() {

@@ -8,6 +8,7 @@
 #include "wire/frame.hpp"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ class Link {
   void wait_read();
   void wait_write();
   void flush();
+  /// At the latest when the handler that runs now is done.
+  void flush_soon();
   /// One read, and what is in it handed on. True if there may be more.
   bool read_some();
   void parse(base::ByteView bytes);
@@ -59,6 +62,9 @@ class Link {
   std::vector<std::function<void()>> when_sent_;
   base::Bytes read_buffer_;
   bool waiting_to_write_ = false;
+  bool flush_posted_ = false;
+  // For handlers that may run when this Link is gone.
+  std::shared_ptr<const bool> exists_ = std::make_shared<const bool>(true);
   // The peer broke the protocol: what it sends is thrown away.
   bool broken_ = false;
   bool read_ended_ = false;

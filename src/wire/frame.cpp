@@ -128,17 +128,28 @@ void FrameQueue::push(std::deque<base::Bytes>& queue, base::Bytes frame) {
   queue.push_back(std::move(frame));
 }
 
+void FrameQueue::take_next() {
+  auto& queue = control_.empty() ? data_ : control_;
+  base::Bytes& frame = queue.front();
+  if (&queue == &control_) {
+    pending_control_ -= frame.size();
+  }
+  if (current_.empty()) {
+    current_ = std::move(frame);
+  } else {
+    current_.insert(current_.end(), frame.begin(), frame.end());
+  }
+  queue.pop_front();
+}
+
 base::ByteView FrameQueue::front() {
   if (current_.empty()) {
-    auto& queue = control_.empty() ? data_ : control_;
-    if (queue.empty()) {
-      return {};
+    // A large frame goes as it is, without a copy.
+    const auto next_bytes = [this] { return (control_.empty() ? data_ : control_).front().size(); };
+    while (!(control_.empty() && data_.empty()) &&
+           (current_.empty() || current_.size() + next_bytes() <= kGatheredBytes)) {
+      take_next();
     }
-    if (&queue == &control_) {
-      pending_control_ -= queue.front().size();
-    }
-    current_ = std::move(queue.front());
-    queue.pop_front();
     current_offset_ = 0;
   }
   return base::ByteView(current_).subspan(current_offset_);

@@ -115,16 +115,23 @@ class FrameQueue {
   [[nodiscard]] bool empty() const noexcept { return current_.empty() && control_.empty() && data_.empty(); }
   /// Bytes queued and not yet written.
   [[nodiscard]] std::size_t pending_bytes() const noexcept { return pending_; }
-  /// Of these, bytes of control frames of which nothing was written: they carry no credit, so only this tells a
-  /// sender that nobody reads.
+  /// Of these, bytes of control frames that front() has not offered yet: they carry no credit, so only this tells
+  /// a sender that nobody reads.
   [[nodiscard]] std::size_t pending_control_bytes() const noexcept { return pending_control_; }
-  /// What to write next; empty if nothing is queued. Valid until advance() or a push.
+  /// What to write next, small frames together; empty if nothing is queued. Valid until advance() or a push.
   base::ByteView front();
   /// `written` bytes of front() were sent.
   void advance(std::size_t written);
 
  private:
+  // As much as one buffer of the guest's console port takes. A write costs the receiver a wake-up, and the guest an
+  // interrupt.
+  static constexpr std::size_t kGatheredBytes = 4096;
+
   void push(std::deque<base::Bytes>& queue, base::Bytes frame);
+  // The next frame, behind what current_ has.
+  void take_next();
+
   std::deque<base::Bytes> control_;
   std::deque<base::Bytes> data_;
   base::Bytes current_;

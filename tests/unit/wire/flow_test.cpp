@@ -36,6 +36,11 @@ Bytes data(std::uint32_t stream) {
   return data_frame(stream, Channel::out, base::as_bytes("data"), false);
 }
 
+// Too large to go with another.
+Bytes large_data(std::uint32_t stream) {
+  return data_frame(stream, Channel::out, Bytes(5000), false);
+}
+
 }  // namespace
 
 TEST_SUITE("wire") {
@@ -53,14 +58,51 @@ TEST_SUITE("wire") {
 
   TEST_CASE("queue: control pushed while a data frame is half written → after that frame, before the next") {
     FrameQueue queue;
-    queue.push_data(data(1));
-    queue.push_data(data(2));
+    queue.push_data(large_data(1));
+    queue.push_data(large_data(2));
     FrameParser parser;
     parser.feed(queue.front().first(3));
     queue.advance(3);
     queue.push_control(bare_frame(FrameType::kill, 11));
-    drain(queue, parser, 1);
+    drain(queue, parser, 7);
     CHECK(streams(parser) == std::vector<std::uint32_t>{1, 11, 2});
+  }
+
+  TEST_CASE("queue: small frames → offered in one piece, control first; a large one alone") {
+    FrameQueue queue;
+    queue.push_data(data(1));
+    queue.push_data(data(2));
+    queue.push_control(bare_frame(FrameType::ping));
+    queue.push_data(large_data(3));
+    queue.push_data(data(4));
+    CHECK(queue.front().size() == 3 * kHeaderBytes + 8);
+    CHECK(queue.pending_control_bytes() == 0);
+    FrameParser parser;
+    parser.feed(queue.front());
+    queue.advance(queue.front().size());
+    CHECK(streams(parser) == std::vector<std::uint32_t>{0, 1, 2});
+    CHECK(queue.front().size() == large_data(3).size());
+    queue.advance(queue.front().size());
+    CHECK(queue.front().size() == kHeaderBytes + 4);
+  }
+
+  TEST_CASE("queue: many small frames → a piece is never more than a buffer of the port") {
+    FrameQueue queue;
+    for (std::uint32_t i = 1; i <= 1000; ++i) {
+      queue.push_data(data(i));
+    }
+    FrameParser parser;
+    std::size_t pieces = 0;
+    for (; !queue.empty(); ++pieces) {
+      const auto front = queue.front();
+      CHECK(front.size() <= 4096);
+      parser.feed(front);
+      queue.advance(front.size());
+    }
+    CHECK(pieces == (1000 * (kHeaderBytes + 4) + 4095) / 4096);
+    const auto order = streams(parser);
+    CHECK(order.size() == 1000);
+    CHECK(std::is_sorted(order.begin(), order.end()));
   }
 
   TEST_CASE("queue: pending_bytes → what was pushed and not yet written") {
@@ -70,10 +112,10 @@ TEST_SUITE("wire") {
     queue.push_data(data(1));
     queue.push_control(bare_frame(FrameType::ping));
     CHECK(queue.pending_bytes() == 2 * kHeaderBytes + 4);
-    CHECK(queue.front().size() == kHeaderBytes);
+    CHECK(queue.front().size() == 2 * kHeaderBytes + 4);
     queue.advance(5);
     CHECK(queue.pending_bytes() == 2 * kHeaderBytes - 1);
-    CHECK(queue.front().size() == kHeaderBytes - 5);
+    CHECK(queue.front().size() == 2 * kHeaderBytes - 1);
     FrameParser parser;
     queue.advance(queue.front().size());
     queue.advance(queue.front().size());
