@@ -1,7 +1,16 @@
 #!/bin/sh
-# sanitized_units.sh SOURCE BUILD SANITIZERS: builds the unit tests with sanitizers and runs them.
+# sanitized_units.sh SOURCE BUILD SANITIZERS [ROOM...]: builds the unit tests with sanitizers and runs them.
 set -eu
-[ -f "$2/build.ninja" ] || cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-g1 \
-  -DPYRO_SANITIZE="$3" -DPYRO_EXAMPLES=OFF -DPYRO_INSTALL=OFF
-ninja -C "$2" unit_tests
-exec ctest --test-dir "$2" --output-on-failure -L unit
+source=$1 build=$2 sanitizers=$3
+shift 3
+[ -f "$build/build.ninja" ] || cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+  -DCMAKE_CXX_FLAGS_DEBUG=-g1 -DPYRO_SANITIZE="$sanitizers" -DPYRO_EXAMPLES=OFF -DPYRO_INSTALL=OFF
+targets=unit_tests tests=.
+if [ $# -gt 0 ]; then
+  targets=$(printf 'unit_%s ' "$@")
+  tests=$(printf '^unit\.%s$|' "$@")
+  tests=${tests%|}
+fi
+# shellcheck disable=SC2086 # names of targets
+ninja -C "$build" $targets
+exec ctest --test-dir "$build" --output-on-failure -L unit -R "$tests"
