@@ -31,6 +31,7 @@ BUILD = os.path.abspath(os.environ.get("PYRO_TEST_BINARY_DIR", os.path.join(HERE
 # What the monitor tells its own guests, but for what only its devices make true.
 COMMAND_LINE = ("console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable no_timer_check "
                 "cryptomgr.notests pci=off 8250.nr_uarts=1 reboot=a")
+WARM_BYTES = 2 << 30
 SHA256 = ["sh", "-c", "head -c 64M /dev/zero | sha256sum"]
 LOOP = ["python3", "-c", "x = 0\nfor i in range(3000000): x += i * i"]
 
@@ -81,16 +82,24 @@ class Bench(Figures):
 
     def cold_boot(self, files):
         """Process start to agent ready."""
-        ours, theirs = [], []
+        ours, started, theirs = [], [], []
+        # A nested host's memory is slow where it is used for the first time, whoever does that.
+        del [bytearray(WARM_BYTES)][:]
         self.start(["true"])[0].close()
         for _ in range(self.options.runs):  # in turns, so that a slow minute hits both alike
+            self.log.clear()
             operation, seconds = self.start(["true"])
+            started.append(seconds)
+            for _ in operation:
+                pass
             operation.close()
-            ours.append(seconds)
+            ours.append(next(int(found[1]) / 1000 for line in self.log
+                             if (found := re.search(r"the guest was ready after (\d+) ms", line))))
             with boot(*files, COMMAND_LINE) as guest:
                 theirs.append(guest.ready_s)
         self.add("QEMU microvm: start to agent ready", statistics.median(theirs) * 1000, "ms")
-        self.add("pyro: call to command started", statistics.median(ours) * 1000, "ms")
+        self.add("pyro: call to agent ready", statistics.median(ours) * 1000, "ms")
+        self.add("pyro: call to command started", statistics.median(started) * 1000, "ms")
         self.add("cold boot", statistics.median(ours) / statistics.median(theirs), "x", 0.6, "QEMU microvm")
 
     def exits(self, files):
