@@ -13,9 +13,9 @@
 #include <csignal>
 
 #include <fcntl.h>
-#include <grp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace pyro::guest {
@@ -90,8 +90,10 @@ Account become(const wire::Exec& exec) {
   if (exec.pty) {
     ::fchown(0, account->uid, static_cast<gid_t>(-1));
   }
-  require(::setgroups(account->groups.size(), account->groups.data()) == 0 && ::setgid(account->gid) == 0 &&
-              ::setuid(account->uid) == 0,
+  // System calls, not the library's functions: those signal the threads that the library still knows from the agent,
+  // by their numbers there, and one of them may be our own number in here.
+  require(::syscall(SYS_setgroups, account->groups.size(), account->groups.data()) == 0 &&
+              ::syscall(SYS_setgid, account->gid) == 0 && ::syscall(SYS_setuid, account->uid) == 0,
           "cannot become the user");
   return std::move(account).value();
 }

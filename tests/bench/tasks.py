@@ -2,13 +2,16 @@
 import os
 import re
 import statistics
+import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bindings/python"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../../bindings/python"))
 import libpyro  # noqa: E402 pylint: disable=wrong-import-position
 
 COMMANDS = 1000
+TRIPS = 100
 # Commands of the guest's own, in one shell: what fork, exec and exit of a program cost there.
 LOOPS = 200
 
@@ -49,15 +52,12 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
         try:
             own = pyro.exec_task(task_id, f"i=0; while [ $i -lt {LOOPS} ]; do /bin/true; i=$((i+1)); done",
                                  timeout_seconds=300).duration_ms / LOOPS
-            with pyro.start_exec_task(task_id, ["cat"], stdin=libpyro.STREAM) as echo:
-                next(event for event in echo if isinstance(event, libpyro.Started))
-
-                def round_trip():
-                    echo.write_stdin(b"x")
-                    next(event for event in echo if isinstance(event, libpyro.Stdout))
-                trip = statistics.median(timed(round_trip)[0] for _ in range(100))
             before = rss_kib(task_id, home)
-            spent = [timed(lambda: pyro.exec_task(task_id, ["true"]))[0] for _ in range(commands)]
+            # By a C program, so that no interpreter is measured.
+            program = os.path.join(os.environ.get("PYRO_TEST_BINARY_DIR", os.path.join(HERE, "../../build")), "bench/exec_times")
+            lines = subprocess.run([program, task_id, str(TRIPS), str(commands)], stdout=subprocess.PIPE, check=True)
+            spent = [float(line) for line in lines.stdout.split()]
+            trip, spent = statistics.median(spent[:TRIPS]), spent[TRIPS:]
             figures.add("task: fork and exec in the guest + a round trip", own + trip, "ms")
             figures.add("task: warm exec true, p50", quantile(spent, 0.5), "ms")
             figures.add("task: warm exec true, p99", quantile(spent, 0.99), "ms")

@@ -214,6 +214,13 @@ class Commands(TaskTest):
             self.assertEqual(output, b"%d\n" % number + b"".join(b"%d %d\n" % (number, i) for i in (1, 2, 3)))
         self.assertEqual([entry["number"] for entry in commands(task_id)], list(range(1, 17)))
 
+    def test_one_after_another_all_of_them_end(self):
+        # Among the first commands are some with the process numbers that threads of the agent have outside.
+        task_id = self.create()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            codes = list(pool.map(lambda _: execute(task_id, "", "--user", "nobody", "--timeout", "20").returncode, range(160)))
+        self.assertEqual(set(codes), {0}, codes)
+
     def test_a_killed_client_ends_nothing(self):
         task_id = self.create()
         client = subprocess.Popen([PYRO, "task", "exec", "--timeout", "none", task_id, "-c",
