@@ -174,6 +174,9 @@ void pyro_exec_options_init(pyro_exec_options* options, size_t size) noexcept {
 void pyro_logs_options_init(pyro_logs_options* options, size_t size) noexcept {
   init_struct(options, size);
 }
+void pyro_file_options_init(pyro_file_options* options, size_t size) noexcept {
+  init_struct(options, size);
+}
 void pyro_env_options_init(pyro_env_options* options, size_t size) noexcept {
   init_struct(options, size);
 }
@@ -200,6 +203,10 @@ void pyro_vm_list_destroy(pyro_vm_list** list) noexcept {
 
 void pyro_command_list_destroy(pyro_command_list** list) noexcept {
   destroy_owned<OwnedCommands>(list);
+}
+
+void pyro_file_result_destroy(pyro_file_result** result) noexcept {
+  destroy_owned<OwnedFiles>(result);
 }
 
 void pyro_environment_list_destroy(pyro_environment_list** list) noexcept {
