@@ -115,23 +115,21 @@ Result<std::size_t> FileOp::write_stdin(base::ByteView bytes) {
     return ExecOp::write_stdin(bytes);
   }
   PYRO_TRY(check_input_open());
+  std::size_t taken = 0;
   // Room for the piece that says that it is complete is never given away.
-  const std::size_t room = input_room() - std::min(input_room(), 2 * kPieceHeadBytes);
-  const auto now = bytes.first(std::min({bytes.size(), room, wire::kMaxDataBytes - kPieceHeadBytes}));
-  if (!now.empty()) {
+  while (taken < bytes.size() && input_room() > 2 * kPieceHeadBytes) {
+    const std::size_t room = std::min(input_room(), wire::kMaxDataBytes) - 2 * kPieceHeadBytes;
+    const auto now = bytes.subspan(taken, std::min(bytes.size() - taken, room));
     base::Bytes piece;
     append_piece(piece, now);
     push_input(piece, false);
-    PYRO_TRY(flush());
+    taken += now.size();
   }
-  if (now.size() < bytes.size()) {
+  if (taken < bytes.size()) {
     want_room();
-    if (room > now.size()) {
-      // A piece has its size, not the room: there is no need to wait.
-      interrupt();
-    }
   }
-  return now.size();
+  PYRO_TRY(flush());
+  return taken;
 }
 
 Status FileOp::close_stdin() {
@@ -181,7 +179,9 @@ void FileOp::tell_progress(std::uint64_t bytes) {
   const std::int64_t now_ms = base::monotonic_ms();
   if (now_ms - told_ms_ >= kProgressMs) {
     told_ms_ = now_ms;
-    emit(Event::progress(name_of(job_.request.verb), base::printable(job_.request.path, kMaxMessageBytes),
+    emit(Event::progress(name_of(job_.request.verb),
+                         fmt::format("{} of {}: {} MiB", name_of(job_.request.verb),
+                                     base::printable(job_.request.path, kMaxMessageBytes), moved_bytes_ >> 20),
                          moved_bytes_));
   }
 }
