@@ -50,7 +50,8 @@ void check_entry(const TarEntry& entry) {
   require(step.ok() && step->kind == TarReader::Kind::entry);
   const bool is_directory = entry.type == EntryType::directory;
   require(reader.entry().path == entry.path + (is_directory ? "/" : ""));
-  require(reader.entry().size == entry.size && reader.entry().link == entry.link && reader.entry().mtime == entry.mtime);
+  require(reader.entry().size == entry.size && reader.entry().link == entry.link &&
+          reader.entry().mtime == entry.mtime);
 }
 
 Seen read(ByteView stream, std::size_t piece_bytes) {

@@ -155,8 +155,7 @@ TEST_SUITE("tree") {
     const Folder folder;
     Limits limits;
     limits.max_entries = 2;
-    CHECK(extract(folder, Stream().file("a", "").file("b", "").file("c", "").end(), limits).status ==
-          PYRO_ERROR_LIMIT);
+    CHECK(extract(folder, Stream().file("a", "").file("b", "").file("c", "").end(), limits).status == PYRO_ERROR_LIMIT);
     CHECK_FALSE(folder.has("c"));
     limits = {};
     limits.max_bytes = 10;
