@@ -65,7 +65,7 @@ PYRO_API const char *pyro_version_string(void) PYRO_NOEXCEPT;
 
 /**
  * Whether this build of the library has a feature: 1 yes, 0 no (also for a name it does not know).
- * Known names: "engine.software", "engine.kvm", "pty", "env.build", "env.pull", "network", "tasks".
+ * Known names: "engine.software", "engine.kvm", "pty", "env.build", "env.pull", "network", "tasks", "files".
  * Says what was built, not what this host can do: that is pyro_doctor(). Since 0.1.
  */
 PYRO_API int32_t pyro_feature(const char *name) PYRO_NOEXCEPT;

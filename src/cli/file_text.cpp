@@ -12,12 +12,12 @@ namespace {
 
 // "drwxr-xr-x".
 std::string mode_text(const FileInfo& file) {
-  constexpr std::array<char, 4> kTypes{'?', '-', 'd', 'l'};
-  constexpr std::string_view kBits = "rwxrwxrwx";
+  constexpr std::array<char, 4> types{'?', '-', 'd', 'l'};
+  constexpr std::string_view bits = "rwxrwxrwx";
   const auto type = static_cast<std::size_t>(file.type);
-  std::string text(1, type < kTypes.size() ? kTypes[type] : '?');
-  for (std::size_t i = 0; i < kBits.size(); ++i) {
-    text += (file.mode >> (kBits.size() - 1 - i) & 1) != 0 ? kBits[i] : '-';
+  std::string text(1, type < types.size() ? types[type] : '?');
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    text += (file.mode >> (bits.size() - 1 - i) & 1) != 0 ? bits[i] : '-';
   }
   return text;
 }
@@ -54,11 +54,11 @@ std::string file_lines(const std::vector<FileInfo>& files) {
 }
 
 std::string change_lines(const std::vector<FileInfo>& files) {
-  constexpr std::array<char, 4> kChanges{'?', 'A', 'C', 'R'};
+  constexpr std::array<char, 4> changes{'?', 'A', 'C', 'R'};
   std::string text;
   for (const FileInfo& file : files) {
     const auto change = static_cast<std::size_t>(file.change);
-    text += fmt::format("{}{} {}", text.empty() ? "" : "\n", change < kChanges.size() ? kChanges[change] : '?',
+    text += fmt::format("{}{} {}", text.empty() ? "" : "\n", change < changes.size() ? changes[change] : '?',
                         name_text(file.path));
   }
   return text;

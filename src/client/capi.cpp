@@ -17,13 +17,14 @@ namespace {
 
 pyro_error out_of_memory{PYRO_ERROR_LIMIT, "out of memory", ""};
 
-constexpr std::array<std::pair<std::string_view, bool>, 7> kFeatures{{{"engine.software", true},
+constexpr std::array<std::pair<std::string_view, bool>, 8> kFeatures{{{"engine.software", true},
                                                                       {"engine.kvm", true},
                                                                       {"pty", true},
                                                                       {"env.build", true},
                                                                       {"env.pull", false},
                                                                       {"network", false},
-                                                                      {"tasks", true}}};
+                                                                      {"tasks", true},
+                                                                      {"files", true}}};
 
 // For pyro_X_init(): zero, with the size in front.
 void init_struct(void* options, std::size_t size) noexcept {

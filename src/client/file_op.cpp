@@ -75,6 +75,7 @@ FileOp::FileOp(ContextPtr context, Poller poller, CommandRequest command, FileJo
       source_(std::move(source)),
       sink_(std::move(sink)),
       entries_(job_.request.max_entries),
+      check_(job_.request),
       told_ms_(base::monotonic_ms()) {}
 
 Result<std::unique_ptr<VmLink>> FileOp::connect() {
@@ -167,6 +168,9 @@ Status FileOp::deliver(wire::Channel channel, base::Bytes bytes) {
     PYRO_TRY(sink_->feed(bytes));
     tell_progress(size);
   } else {
+    if (job_.request.verb == FileVerb::download) {
+      PYRO_TRY(check_.feed(bytes));
+    }
     moved_bytes_ += size;
     return ExecOp::deliver(channel, std::move(bytes));
   }
@@ -209,6 +213,8 @@ Status FileOp::conclude(Event exit) {
   PYRO_TRY_ASSIGN(const auto report, read_report(*exit.result));
   if (sink_) {
     PYRO_TRY(sink_->finish());
+  } else if (job_.request.verb == FileVerb::download) {
+    PYRO_TRY(check_.finish());
   }
   if (!entries_.is_whole()) {
     return base::make_error(PYRO_ERROR_INTERNAL, "the guest's list of files was cut off");

@@ -37,6 +37,8 @@ class FileOp final : public ExecOp {
   std::unique_ptr<FileSource> source_;
   std::unique_ptr<FileSink> sink_;
   EntryCollector entries_;
+  /// Of a download without a sink.
+  TarCheck check_;
   /// Of the source, beyond what there was room for.
   base::Bytes pending_;
   bool input_ended_ = false;

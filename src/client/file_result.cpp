@@ -17,7 +17,7 @@ constexpr const char* kChanges[] = {"", "added", "changed", "removed"};
 
 // RFC 4648, with padding.
 std::string base64(std::string_view bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const auto part = bytes.substr(i, 3);
@@ -26,7 +26,7 @@ std::string base64(std::string_view bytes) {
       bits = bits << 8 | (j < part.size() ? static_cast<unsigned char>(part[j]) : 0U);
     }
     for (std::size_t j = 0; j < 4; ++j) {
-      out += j <= part.size() ? kDigits[bits >> (18 - 6 * j) & 63] : '=';
+      out += j <= part.size() ? digits[bits >> (18 - 6 * j) & 63] : '=';
     }
   }
   return out;

@@ -17,6 +17,9 @@ using base::Fd;
 using base::Result;
 using base::Status;
 
+// Of one entry: two long names and what goes around them, and the end of the stream.
+constexpr std::uint64_t kMaxHeadersBytes = 64 * 1024;
+
 std::string without_slashes(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) {
     path.pop_back();
@@ -52,34 +55,28 @@ bool is_directory(const std::string& path) {
 
 class TarFileSink final : public FileSink {
  public:
-  TarFileSink(Fd directory, tree::NewFile file, std::string name, std::string path)
-      : directory_(std::move(directory)), file_(std::move(file)), name_(std::move(name)), path_(std::move(path)) {}
+  TarFileSink(Fd directory, tree::NewFile file, std::string name, const FileJob& job)
+      : directory_(std::move(directory)),
+        file_(std::move(file)),
+        name_(std::move(name)),
+        path_(job.local_path),
+        check_(job.request) {}
 
   Status feed(base::ByteView bytes) override {
-    PYRO_TRY(file_.write(bytes, path_));
-    return check(bytes);
+    PYRO_TRY(check_.feed(bytes));
+    return file_.write(bytes, path_);
   }
   Status finish() override {
-    return reader_.has_ended() ? file_.place(name_, false, path_)
-                               : Status(base::make_error(PYRO_ERROR_INVALID, "the guest's tar stream was cut off"));
+    PYRO_TRY(check_.finish());
+    return file_.place(name_, false, path_);
   }
 
  private:
-  // So that what gets the name is whole.
-  Status check(base::ByteView bytes) {
-    while (true) {
-      PYRO_TRY_ASSIGN(const auto step, reader_.next(bytes));
-      if (step.kind == tree::TarReader::Kind::more || step.kind == tree::TarReader::Kind::end) {
-        return base::success();
-      }
-    }
-  }
-
   Fd directory_;
   tree::NewFile file_;
   std::string name_;
   std::string path_;
-  tree::TarReader reader_;
+  TarCheck check_;
 };
 
 class TreeSink final : public FileSink {
@@ -149,6 +146,34 @@ class TreeSink final : public FileSink {
 
 }  // namespace
 
+Status TarCheck::feed(base::ByteView bytes) {
+  total_bytes_ += bytes.size();
+  while (true) {
+    PYRO_TRY_ASSIGN(const auto step, reader_.next(bytes));
+    if (step.kind == tree::TarReader::Kind::entry) {
+      const tree::TarEntry& entry = reader_.entry();
+      if (++counts_.entries > limits_.max_entries || entry.size > limits_.max_bytes - counts_.bytes) {
+        return base::make_error(PYRO_ERROR_LIMIT,
+                                "the guest sent more than max_entries ({}) or max_bytes ({}): stopped",
+                                limits_.max_entries, limits_.max_bytes);
+      }
+      counts_.bytes += entry.size;
+    }
+    // Headers are not counted as contents, but a guest may not send any number of them.
+    if (total_bytes_ > counts_.bytes + (counts_.entries + 1) * kMaxHeadersBytes) {
+      return base::make_error(PYRO_ERROR_LIMIT, "the guest sent more headers than files have: stopped");
+    }
+    if (step.kind == tree::TarReader::Kind::more || step.kind == tree::TarReader::Kind::end) {
+      return base::success();
+    }
+  }
+}
+
+Status TarCheck::finish() const {
+  return reader_.has_ended() ? base::success()
+                             : Status(base::make_error(PYRO_ERROR_INVALID, "the guest's tar stream was cut off"));
+}
+
 Result<std::unique_ptr<FileSink>> make_file_sink(const FileJob& job) {
   if (job.request.verb != wire::FileVerb::download || job.local_path.empty()) {
     return std::unique_ptr<FileSink>();
@@ -164,7 +189,7 @@ Result<std::unique_ptr<FileSink>> make_file_sink(const FileJob& job) {
   PYRO_TRY_ASSIGN(Fd directory, open_directory(parts.directory));
   PYRO_TRY_ASSIGN(tree::NewFile file, tree::NewFile::create(directory.get(), job.local_path));
   return std::unique_ptr<FileSink>(
-      std::make_unique<TarFileSink>(std::move(directory), std::move(file), parts.name, job.local_path));
+      std::make_unique<TarFileSink>(std::move(directory), std::move(file), parts.name, job));
 }
 
 }  // namespace pyro::client

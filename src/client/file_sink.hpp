@@ -11,6 +11,23 @@
 
 namespace pyro::client {
 
+/// Looks at a guest's tar stream that is passed on as it is: whether it is one, within what was asked for.
+class TarCheck {
+ public:
+  explicit TarCheck(const wire::FileRequest& request)
+      : limits_{request.max_entries, request.max_bytes, request.max_path_bytes} {}
+  /// The next piece. Errors: INVALID, UNSUPPORTED, LIMIT.
+  base::Status feed(base::ByteView bytes);
+  /// Error INVALID: it was cut off.
+  [[nodiscard]] base::Status finish() const;
+
+ private:
+  tree::Limits limits_;
+  tree::Counts counts_;
+  std::uint64_t total_bytes_ = 0;
+  tree::TarReader reader_;
+};
+
 class FileSink {
  public:
   FileSink() = default;

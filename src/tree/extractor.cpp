@@ -248,17 +248,17 @@ Result<Extractor::Place> Extractor::find(const std::string& path, bool makes) {
 
 // One name at a time, never through a link. There is no ".." among them.
 Result<Fd> Extractor::open_directory(const std::string& path, bool makes) {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   Fd current;
   int directory = root_.get();
   for (std::size_t begin = 0; begin < path.size();) {
     const std::size_t end = std::min(path.find('/', begin), path.size());
     const std::string name = path.substr(begin, end - begin);
     begin = end + 1;
-    Fd next(::openat(directory, name.c_str(), kFlags));
+    Fd next(::openat(directory, name.c_str(), flags));
     if (!next.valid() && errno == ENOENT && makes) {
       if (::mkdirat(directory, name.c_str(), 0755) == 0 || errno == EEXIST) {
-        next.reset(::openat(directory, name.c_str(), kFlags));
+        next.reset(::openat(directory, name.c_str(), flags));
       }
     }
     if (!next.valid()) {

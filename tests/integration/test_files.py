@@ -331,6 +331,25 @@ class Trees(FileTest):
         self.assertEqual(refusal("create", "--seed", os.path.join(source, "big"), BASE)[0], "invalid")
         self.assertEqual({one["id"] for one in json.loads(task("list", "--json"))["tasks"]}, before)
 
+    def test_a_creation_that_ends_in_its_seed_leaves_no_task(self):
+        os.mkdir(self.local("seed"))
+        with open(self.local("seed/f"), "wb") as file:
+            file.truncate(2000 * MIB)
+
+        def tasks():
+            return {one["id"] for one in json.loads(task("list", "--json"))["tasks"]}
+        before = tasks()
+        # It does not fit.
+        self.assertEqual(refusal("create", "--disk", "64", "--seed", self.local("seed"), BASE)[0], "limit")
+        self.assertEqual(tasks(), before)
+        # pylint: disable=consider-using-with
+        creator = subprocess.Popen([PYRO, "task", "create", "-q", "--max-lifetime", str(DEADLINE), "--seed",
+                                    self.local("seed"), BASE], stdout=subprocess.DEVNULL)
+        wait_until(lambda: tasks() != before, 60, "nothing is created")
+        creator.send_signal(signal.SIGINT)
+        self.assertEqual(creator.wait(60), 128 + signal.SIGINT)
+        self.assertEqual(tasks(), before)
+
     def test_without_a_seed_all_is_new(self):
         self.assertEqual(task_json("diff", self.task_id)["files"], [])
         execute(self.task_id, "mkdir a; touch a/b")

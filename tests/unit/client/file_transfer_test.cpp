@@ -132,6 +132,27 @@ TEST_CASE("file sink: a stream that is cut off → INVALID, and nothing under th
   CHECK(std::filesystem::file_size(folder / "t.tar") == whole.size());
 }
 
+TEST_CASE("tar check: more entries, contents or headers than asked for → LIMIT; what is no tar → INVALID") {
+  wire::FileRequest request;
+  request.max_entries = 2;
+  request.max_bytes = 10;
+  const auto entry = tar_of(tree::EntryType::file, "a", "12345", false);
+  TarCheck entries(request);
+  CHECK(entries.feed(entry).ok());
+  CHECK(entries.feed(tar_of(tree::EntryType::file, "b", "", false)).ok());
+  CHECK(entries.feed(tar_of(tree::EntryType::file, "c", "", false)).error().code == PYRO_ERROR_LIMIT);
+  TarCheck contents(request);
+  CHECK(contents.feed(entry).ok());
+  CHECK(contents.feed(tar_of(tree::EntryType::file, "b", "123456", false)).error().code == PYRO_ERROR_LIMIT);
+  TarCheck headers(request);
+  // Behind the end nothing counts, but it is not for nothing.
+  CHECK(headers.feed(base::Bytes(1024)).ok());
+  CHECK(headers.finish().ok());
+  CHECK(headers.feed(base::Bytes(100'000)).error().code == PYRO_ERROR_LIMIT);
+  CHECK(TarCheck(request).feed(base::Bytes(512, std::byte{1})).error().code == PYRO_ERROR_INVALID);
+  CHECK(TarCheck(request).finish().error().code == PYRO_ERROR_INVALID);
+}
+
 TEST_CASE("file source: content → pieces and an end, of any size asked for") {
   for (const std::size_t size : {std::size_t{1}, std::size_t{6}, std::size_t{100}}) {
     FileJob job = job_of(wire::FileVerb::write, "a", "");
