@@ -65,7 +65,7 @@ PYRO_API const char *pyro_version_string(void) PYRO_NOEXCEPT;
 
 /**
  * Whether this build of the library has a feature: 1 yes, 0 no (also for a name it does not know).
- * Known names: "engine.software", "engine.kvm", "pty", "env.build", "env.pull", "network", "tasks".
+ * Known names: "engine.software", "engine.kvm", "pty", "env.build", "env.pull", "network", "tasks", "files".
  * Says what was built, not what this host can do: that is pyro_doctor(). Since 0.1.
  */
 PYRO_API int32_t pyro_feature(const char *name) PYRO_NOEXCEPT;
@@ -229,7 +229,7 @@ typedef enum pyro_event_kind {
   PYRO_EVENT_EXIT = 5,
   /** Last event of an operation that failed: error. */
   PYRO_EVENT_ERROR = 6,
-  /** Last event of an operation that runs no command: environments, doctor, vms or commands, by what was started. */
+  /** Last event of an operation that runs no command: environments, doctor, vms, commands or files, by what was started. */
   PYRO_EVENT_DONE = 7,
 
   PYRO_EVENT_KIND_FORCE_32BIT = 0x7fffffff
@@ -499,6 +499,77 @@ typedef struct pyro_command_list {
 /** Ends a list that a blocking call gave, and sets *list to NULL. Since 0.1. */
 PYRO_API void pyro_command_list_destroy(pyro_command_list **list) PYRO_NOEXCEPT;
 
+/** What a path in a guest is. */
+typedef enum pyro_file_type {
+  /** A device, a FIFO, a socket. */
+  PYRO_FILE_OTHER = 0,
+  PYRO_FILE_REGULAR = 1,
+  PYRO_FILE_DIRECTORY = 2,
+  PYRO_FILE_SYMLINK = 3,
+
+  PYRO_FILE_TYPE_FORCE_32BIT = 0x7fffffff
+} pyro_file_type;
+
+/** What became of a path since the task was made. */
+typedef enum pyro_file_change {
+  /** Not asked for. */
+  PYRO_FILE_NOT_COMPARED = 0,
+  PYRO_FILE_ADDED = 1,
+  PYRO_FILE_CHANGED = 2,
+  PYRO_FILE_REMOVED = 3,
+
+  PYRO_FILE_CHANGE_FORCE_32BIT = 0x7fffffff
+} pyro_file_change;
+
+/** One file of a guest. Strings are bytes without an encoding, borrowed from what holds it. */
+typedef struct pyro_file_info {
+  uint32_t struct_size;
+  /** pyro_file_type. A symbolic link is told as one, not as what it leads to. */
+  uint32_t type;
+  /** pyro_file_change. */
+  uint32_t change;
+  /** Permission bits, 07777. */
+  uint32_t mode;
+  uint32_t uid;
+  uint32_t gid;
+  /** Below the directory that was asked for; of pyro_file_stat() as it was asked for. */
+  const char *path;
+  /** Of a symbolic link; else "". */
+  const char *target;
+  /** Of a regular file; else 0. */
+  uint64_t size_bytes;
+  /** Nanoseconds since 1970-01-01 UTC. */
+  int64_t mtime_ns;
+} pyro_file_info;
+
+/** What calls about files give. */
+typedef struct pyro_file_result {
+  uint32_t struct_size;
+  /** 1: there was more than max_bytes (read) or max_entries (list, diff). */
+  int32_t truncated;
+  /** stat, list, diff: in the order of their names, byte by byte; each by its own pointer: its struct_size may be that of a newer library. */
+  const pyro_file_info *const *items;
+  size_t count;
+  /** Blocking read: data_size bytes, and a NUL behind them. Else NULL. */
+  const char *data;
+  size_t data_size;
+  /** read: of the file. */
+  uint64_t file_size_bytes;
+  /** Files, directories and links that were read, made or removed. */
+  uint64_t entry_count;
+  /** Of file contents. */
+  uint64_t byte_count;
+  /** upload, download: devices, FIFOs and sockets, which were left out. */
+  uint64_t skipped_count;
+  /** upload, download: files that changed while they were read: they have the size that they had when that began. */
+  uint64_t changed_count;
+  /** The same as one JSON object. A name that is not UTF-8 has U+FFFD for what is not, and its bytes as base64 in path_base64. */
+  const char *json;
+} pyro_file_result;
+
+/** Ends a result that a blocking call gave, and sets *result to NULL. Since 0.1. */
+PYRO_API void pyro_file_result_destroy(pyro_file_result **result) PYRO_NOEXCEPT;
+
 /** One step of an operation. Which fields count depends on kind; the others are 0 or NULL. All pointers are borrowed until the next pyro_op_next() or pyro_op_destroy(). */
 typedef struct pyro_event {
   uint32_t struct_size;
@@ -522,9 +593,10 @@ typedef struct pyro_event {
   const pyro_command_list *commands;
   /** STARTED: number of the command in its task, 0 in a one-shot VM. STDOUT, STDERR of pyro_task_logs_start(): the command that printed it. */
   uint64_t command_number;
+  const pyro_file_result *files;
 } pyro_event;
 
-#define PYRO_EVENT_INIT {(uint32_t)sizeof(pyro_event), 0, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0}
+#define PYRO_EVENT_INIT {(uint32_t)sizeof(pyro_event), 0, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL}
 
 /** A descriptor that is readable while pyro_op_next() may have something to do. It is constant, level-triggered, may wake for nothing, and belongs to the operation: poll it, do not read or close it. -1 for NULL or in a forked child. Since 0.1. */
 PYRO_API int pyro_op_fd(const pyro_op *op) PYRO_NOEXCEPT;
@@ -684,9 +756,11 @@ typedef struct pyro_task_options {
   double max_lifetime_seconds;
   /** How long it is kept once it is stopped or has failed: 0.001 to 31536000, or PYRO_NO_TIMEOUT. Default: 7 days. Then it is deleted. */
   double retention_seconds;
+  /** A directory of this host whose content is copied into /workspace, or an uncompressed tar file: as pyro_file_upload() does, before this returns. It is the state that pyro_file_diff() compares with. Default: an empty workspace. Not of VMs. */
+  const char *seed;
 } pyro_task_options;
 
-#define PYRO_TASK_OPTIONS_INIT {(uint32_t)sizeof(pyro_task_options), 0, NULL, 0, 0, 0, 0, NULL, 0, 0.0, 0.0, 0.0, 0.0}
+#define PYRO_TASK_OPTIONS_INIT {(uint32_t)sizeof(pyro_task_options), 0, NULL, 0, 0, 0, 0, NULL, 0, 0.0, 0.0, 0.0, 0.0, NULL}
 
 /** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
 PYRO_API void pyro_task_options_init(pyro_task_options *options, size_t size) PYRO_NOEXCEPT;
@@ -815,6 +889,103 @@ PYRO_API pyro_status pyro_task_delete_start(pyro_context *context, const pyro_ta
 /** Deletes what has outlived its retention, and left-overs of creations and deletions that were cut off; the list has the deleted ones. Calls that create one do it as well, once a minute at most. */
 PYRO_API pyro_status pyro_reap_expired(pyro_context *context, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_reap_expired_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- files of a task -------------- */
+
+/*
+ * Files of a running task without a command. Paths are bytes; a relative one counts from /workspace, and all are resolved
+ * in the guest, as a command there would see them: never on the host. These calls are no entries of the task's journal;
+ * while one is under way the task does not expire. docs/files.md has the rules.
+ *
+ * Each start call gives an operation: STARTED, (PROGRESS | STDOUT)*, then DONE with `files`, or ERROR. Ending one early
+ * ends what it does: a file that is written then is what it was before, a tree keeps what has come.
+ *
+ * Errors of all: as of all calls about tasks; also NOT_FOUND, EXISTS and STATE for the path, which the message names;
+ * LIMIT (max_bytes, max_entries, no space in the guest), NOT_STARTED and OUTCOME_UNKNOWN. Since 0.1.
+ */
+
+/** What to do with files of a task; which fields count is said at each call. All pointers are borrowed for the call only. */
+typedef struct pyro_file_options {
+  uint32_t struct_size;
+  /** list: with everything below. remove: a directory with everything in it. */
+  uint32_t recursive;
+  const char *task_id;
+  /** In the guest: 1 to 4095 bytes. */
+  const char *path;
+  /** upload: what to send: a directory, whose content goes into the directory `path`, or a file, which becomes `path` or goes into it if it is a directory. download, export: where to put it, the other way round. NULL: stdin_mode STREAM, or STDOUT events. */
+  const char *local_path;
+  /** write: the content: data_size bytes. */
+  const void *data;
+  size_t data_size;
+  /** pyro_stdin_mode. STREAM: write takes the content, upload a tar stream, from pyro_op_write_stdin() until pyro_op_close_stdin(). Not for blocking calls. */
+  uint32_t stdin_mode;
+  /** upload: local_path is an uncompressed tar file. download: it is to become one. */
+  uint32_t tar;
+  /** write, make_dir, upload: 1: make missing directories on the way; make_dir: one that is there is fine. */
+  uint32_t parents;
+  /** write: 1: only if there is none, else EXISTS. */
+  uint32_t exclusive;
+  /** write, make_dir: permission bits 01 to 0777. Default: those of the file that is replaced, else 0644; of a directory 0755. */
+  uint32_t mode;
+  /** upload, download, export: the longest path in the tree, 1 to 4095. Default: 4095. */
+  uint32_t max_path_bytes;
+  /** read: where to start. */
+  uint64_t offset;
+  /** read: how much at most. Default: 1 MiB; as an operation: all. upload, download, export: of all files together, 1 to 2^60; default: 16 GiB; more is LIMIT. */
+  uint64_t max_bytes;
+  /** list, diff: how many at most, 1 to 1000000. Default: 1000. upload, download, export: 1 to 100000000; default: 1000000; more is LIMIT. */
+  uint64_t max_entries;
+  /** How long it may take in the guest: 0.001 to 31536000, or PYRO_NO_TIMEOUT; then TIMEOUT. Default: 60; upload, download and export: no limit. */
+  double timeout_seconds;
+  /** User name or number in the guest who does it. Default: root. Not for diff. */
+  const char *user;
+} pyro_file_options;
+
+#define PYRO_FILE_OPTIONS_INIT \
+  {(uint32_t)sizeof(pyro_file_options), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL}
+
+/** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_file_options_init(pyro_file_options *options, size_t size) PYRO_NOEXCEPT;
+
+/** The content of a regular file; as an operation in STDOUT events. Uses: path, offset, max_bytes. *result is owned, here and below: pyro_file_result_destroy(). */
+PYRO_API pyro_status pyro_file_read(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_read_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Puts a file at a path, in place of one that is there: at once and whole, or not at all. A symbolic link is followed. Uses: path, data, data_size, stdin_mode, parents, exclusive, mode. */
+PYRO_API pyro_status pyro_file_write(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_write_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** What is in a directory. Does not go into what is mounted below. Uses: path, recursive, max_entries. */
+PYRO_API pyro_status pyro_file_list(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_list_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** One path, in `items`. Uses: path. */
+PYRO_API pyro_status pyro_file_stat(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_stat_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Makes a directory. Uses: path, parents, mode. */
+PYRO_API pyro_status pyro_file_make_dir(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_make_dir_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Removes a file, a symbolic link (not what it leads to) or an empty directory. Uses: path, recursive. */
+PYRO_API pyro_status pyro_file_remove(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_remove_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Copies a directory, a file or the content of a tar into the guest. Symbolic links are copied, never followed; permission bits and times to the second are kept, owners and set-id bits are not. Each file appears whole. Uses: path, local_path, tar, stdin_mode, parents, max_bytes, max_entries, max_path_bytes. */
+PYRO_API pyro_status pyro_file_upload(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_upload_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** Copies a directory or a file out of the guest, in the same way. Nothing is written outside local_path, whatever the guest sends; symbolic links are made as they are, also those that lead elsewhere. Without local_path the tar stream comes in STDOUT events. Uses: path, local_path, tar, max_bytes, max_entries, max_path_bytes. */
+PYRO_API pyro_status pyro_file_download(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_download_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** What was added, changed and removed in /workspace since the task was made (docs/files.md says what counts). Uses: max_entries. */
+PYRO_API pyro_status pyro_file_diff(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_diff_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/** The whole /workspace as one tar file, local_path, in a reproducible order; without it in STDOUT events. Uses: local_path, max_bytes, max_entries, max_path_bytes. */
+PYRO_API pyro_status pyro_file_export(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_file_export_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
 /* ---------------------------------------------------------------- VMs -------------------------- */
 

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOMS = {
     "base": set(),
     "wire": {"base"},
+    "tree": {"base"},
     "state": {"base"},
     "jail": {"base"},
     "memory": {"base"},
@@ -21,9 +22,9 @@ ROOMS = {
     "vmm": {"base", "memory", "devices", "state"},
     "machine": {"base", "jail", "memory", "devices", "state", "vmm"},
     "supervisor": {"base", "wire", "state", "jail", "machine"},
-    "guest": {"base", "wire"},
+    "guest": {"base", "wire", "tree"},
     "image": {"base", "state"},
-    "client": {"base", "wire", "state", "jail"},
+    "client": {"base", "wire", "state", "jail", "tree"},
     "cli": set(),
 }
 # Single headers beyond the table, with the reason.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pyro/pyro.h>
+#include <pyro/file_types.hpp>
 #include <pyro/task_types.hpp>
 #include <pyro/types.hpp>
 
@@ -34,7 +35,7 @@ enum class EventKind : std::uint32_t {
   stderr_data = PYRO_EVENT_STDERR,
   /// Last event of an operation that runs a command: result.
   exit = PYRO_EVENT_EXIT,
-  /// Last event of any other operation: environments, doctor, tasks or commands.
+  /// Last event of any other operation: environments, doctor, tasks, commands or files.
   done = PYRO_EVENT_DONE
 };
 
@@ -56,6 +57,7 @@ struct Event {
   const DoctorReport* doctor = nullptr;
   const TaskList* tasks = nullptr;
   const CommandList* commands = nullptr;
+  const FileResult* files = nullptr;
   /// started: the command's number in its task. stdout_data, stderr_data of start_logs_task(): whose it is.
   std::uint64_t command_number = 0;
 };
@@ -244,6 +246,28 @@ inline CommandList make_commands(const pyro_command_list& from) {
   return to;
 }
 
+inline FileResult make_files(const pyro_file_result& from) {
+  FileResult to;
+  to.files.reserve(from.count);
+  for (std::size_t i = 0; i < from.count; ++i) {
+    const pyro_file_info& item = *from.items[i];
+    to.files.push_back({text(item.path), static_cast<FileType>(item.type), text(item.target),
+                        static_cast<FileChange>(item.change), item.mode, item.uid, item.gid, item.size_bytes,
+                        item.mtime_ns});
+  }
+  to.truncated = from.truncated != 0;
+  if (from.data != nullptr) {
+    to.data.assign(from.data, from.data_size);
+  }
+  to.file_size_bytes = from.file_size_bytes;
+  to.entry_count = from.entry_count;
+  to.byte_count = from.byte_count;
+  to.skipped_count = from.skipped_count;
+  to.changed_count = from.changed_count;
+  to.json = text(from.json);
+  return to;
+}
+
 struct OpDeleter {
   void operator()(pyro_op* op) const noexcept { pyro_op_destroy(&op); }
 };
@@ -371,6 +395,7 @@ class Operation {
   std::optional<DoctorReport> doctor_;
   std::optional<TaskList> tasks_;
   std::optional<CommandList> commands_;
+  std::optional<FileResult> files_;
   bool wants_input_ = false;
 
  private:
@@ -400,6 +425,9 @@ class Operation {
     }
     if (raw.commands != nullptr) {
       event_.commands = &commands_.emplace(detail::make_commands(*raw.commands));
+    }
+    if (raw.files != nullptr) {
+      event_.files = &files_.emplace(detail::make_files(*raw.files));
     }
     ended_ = event_.kind == EventKind::exit || event_.kind == EventKind::done;
   }
@@ -584,6 +612,69 @@ class LogsOperation : public Operation {
 
   /// The commands. Throws Error state before the done event was taken. Since 0.1.
   [[nodiscard]] CommandList result() const { return require(commands_); }
+};
+
+/// A call about files. Events: started, (progress | stdout_data)*, done. One that was started to take input has it from
+/// write_stdin(), until close_stdin(). When this object goes before the end, a file that is written then is what it was
+/// before, and a tree keeps what has come.
+class FileOperation : public Operation {
+ public:
+  using value_type = FileResult;
+  using Operation::Operation;
+
+  /// As RunOperation::write_stdin(). Since 0.1.
+  [[nodiscard]] std::size_t write_stdin(std::string_view bytes) {
+    std::size_t accepted = 0;
+    detail::ErrorSlot error;
+    error.check(pyro_op_write_stdin(handle(), bytes.data(), bytes.size(), &accepted, error.out()));
+    wants_input_ = accepted < bytes.size();
+    return accepted;
+  }
+
+  /// Hands all of `bytes` over, taking events while there is no room. Throws Error as write_stdin() and next() do.
+  /// Since 0.1.
+  void write_all_stdin(std::string_view bytes) {
+    bytes.remove_prefix(write_stdin(bytes));
+    while (!bytes.empty()) {
+      next();
+      bytes.remove_prefix(write_stdin(bytes));
+    }
+  }
+
+  /// The input is complete. Since 0.1.
+  void close_stdin() {
+    detail::ErrorSlot error;
+    error.check(pyro_op_close_stdin(handle(), error.out()));
+    wants_input_ = false;
+  }
+
+  /// Takes the remaining events and gives what came of it, with the content of a read. Since 0.1.
+  FileResult wait(const ProgressHandler& on_progress = {}) {
+    while (const Event* event = next_event()) {
+      if (on_progress && event->kind == EventKind::progress) {
+        on_progress(*event);
+      }
+      collect(*event);
+    }
+    return result();
+  }
+
+  /// Keeps the content of an event for result(): what wait() does, for callers with their own loop. Since 0.1.
+  void collect(const Event& event) {
+    if (event.kind == EventKind::stdout_data) {
+      data_.append(event.data);
+    }
+  }
+
+  /// What came of it; collected content is moved out. Throws Error state before the done event was taken. Since 0.1.
+  [[nodiscard]] FileResult result() {
+    FileResult result = require(files_);
+    result.data = std::exchange(data_, {});
+    return result;
+  }
+
+ private:
+  std::string data_;
 };
 
 /// Work on environments. Events: progress*, done.

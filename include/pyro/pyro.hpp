@@ -21,6 +21,7 @@
 #pragma once
 
 #include <pyro/pyro.h>
+#include <pyro/file_types.hpp>
 #include <pyro/operation.hpp>
 #include <pyro/types.hpp>
 
@@ -348,6 +349,121 @@ class Pyro {
     return TaskOperation(op);
   }
 
+  // Files of a running task, without a command. Paths are bytes; a relative one counts from /workspace, and all are
+  // resolved in the guest. All throw Error: what calls about tasks throw; not_found, exists and state for the path, which
+  // what() names; limit, timeout. The start_... forms give an operation instead of waiting.
+
+  /// The content of a regular file. Uses: offset, max_bytes. Since 0.1.
+  [[nodiscard]] FileResult read_file(const std::string& task_id, const std::string& path,
+                                     FileOptions options = {}) const {
+    options.max_bytes = options.max_bytes == 0 ? kDefaultReadBytes : options.max_bytes;
+    return start_read_file(task_id, path, options).wait();
+  }
+  [[nodiscard]] FileOperation start_read_file(const std::string& task_id, const std::string& path,
+                                              const FileOptions& options = {}) const {
+    return start_file(pyro_file_read_start, {task_id, path}, options);
+  }
+
+  /// Puts a file at `path`, in place of one that is there: at once and whole, or not at all. Uses: parents, exclusive,
+  /// mode. Since 0.1.
+  FileResult write_file(const std::string& task_id, const std::string& path, std::string_view data,
+                        const FileOptions& options = {}) const {
+    return start_file(pyro_file_write_start, {task_id, path, {}, data}, options).wait();
+  }
+  /// The same with content from FileOperation::write_stdin(). Since 0.1.
+  [[nodiscard]] FileOperation start_write_file(const std::string& task_id, const std::string& path,
+                                               const FileOptions& options = {}) const {
+    return start_file(pyro_file_write_start, {task_id, path, {}, {}, true}, options);
+  }
+
+  /// What is in a directory. Uses: recursive, max_entries. Since 0.1.
+  [[nodiscard]] FileResult list_files(const std::string& task_id, const std::string& path = "/workspace",
+                                      const FileOptions& options = {}) const {
+    return start_list_files(task_id, path, options).wait();
+  }
+  [[nodiscard]] FileOperation start_list_files(const std::string& task_id, const std::string& path = "/workspace",
+                                               const FileOptions& options = {}) const {
+    return start_file(pyro_file_list_start, {task_id, path}, options);
+  }
+
+  /// One path. Since 0.1.
+  [[nodiscard]] FileInfo stat_file(const std::string& task_id, const std::string& path,
+                                   const FileOptions& options = {}) const {
+    return start_stat_file(task_id, path, options).wait().files.at(0);
+  }
+  [[nodiscard]] FileOperation start_stat_file(const std::string& task_id, const std::string& path,
+                                              const FileOptions& options = {}) const {
+    return start_file(pyro_file_stat_start, {task_id, path}, options);
+  }
+
+  /// Makes a directory. Uses: parents (then one that is there is fine), mode. Since 0.1.
+  FileResult make_dir(const std::string& task_id, const std::string& path, const FileOptions& options = {}) const {
+    return start_make_dir(task_id, path, options).wait();
+  }
+  [[nodiscard]] FileOperation start_make_dir(const std::string& task_id, const std::string& path,
+                                             const FileOptions& options = {}) const {
+    return start_file(pyro_file_make_dir_start, {task_id, path}, options);
+  }
+
+  /// Removes a file, a symbolic link or an empty directory. Uses: recursive. Since 0.1.
+  FileResult remove_file(const std::string& task_id, const std::string& path, const FileOptions& options = {}) const {
+    return start_remove_file(task_id, path, options).wait();
+  }
+  [[nodiscard]] FileOperation start_remove_file(const std::string& task_id, const std::string& path,
+                                                const FileOptions& options = {}) const {
+    return start_file(pyro_file_remove_start, {task_id, path}, options);
+  }
+
+  /// Copies into the guest: a directory's content into the directory `path`, or a file, which becomes `path` or goes into
+  /// it if it is a directory. Links are copied, never followed. Uses: tar, parents, max_bytes, max_entries,
+  /// max_path_bytes. Since 0.1.
+  FileResult upload(const std::string& task_id, const std::string& local_path, const std::string& path,
+                    const FileOptions& options = {}, const ProgressHandler& on_progress = {}) const {
+    return start_upload(task_id, local_path, path, options).wait(on_progress);
+  }
+  [[nodiscard]] FileOperation start_upload(const std::string& task_id, const std::string& local_path,
+                                           const std::string& path, const FileOptions& options = {}) const {
+    return start_file(pyro_file_upload_start, {task_id, path, local_path}, options);
+  }
+  /// The same of a tar stream from FileOperation::write_stdin(). Since 0.1.
+  [[nodiscard]] FileOperation start_upload_tar(const std::string& task_id, const std::string& path,
+                                               const FileOptions& options = {}) const {
+    return start_file(pyro_file_upload_start, {task_id, path, {}, {}, true}, options);
+  }
+
+  /// Copies out of the guest, the other way round. Nothing is written outside local_path, whatever the guest sends; links
+  /// are made as they are, so do not follow those that you do not trust. Uses: tar, max_bytes, max_entries,
+  /// max_path_bytes. Since 0.1.
+  FileResult download(const std::string& task_id, const std::string& path, const std::string& local_path,
+                      const FileOptions& options = {}, const ProgressHandler& on_progress = {}) const {
+    return start_download(task_id, path, local_path, options).wait(on_progress);
+  }
+  /// An empty local_path: the tar stream comes in events. Since 0.1.
+  [[nodiscard]] FileOperation start_download(const std::string& task_id, const std::string& path,
+                                             const std::string& local_path, const FileOptions& options = {}) const {
+    return start_file(pyro_file_download_start, {task_id, path, local_path}, options);
+  }
+
+  /// What was added, changed and removed in /workspace since the task was made. Uses: max_entries. Since 0.1.
+  [[nodiscard]] FileResult diff_task(const std::string& task_id, const FileOptions& options = {}) const {
+    return start_diff_task(task_id, options).wait();
+  }
+  [[nodiscard]] FileOperation start_diff_task(const std::string& task_id, const FileOptions& options = {}) const {
+    return start_file(pyro_file_diff_start, {task_id}, options);
+  }
+
+  /// The whole /workspace as one tar file, in a reproducible order. Uses: max_bytes, max_entries, max_path_bytes.
+  /// Since 0.1.
+  FileResult export_task(const std::string& task_id, const std::string& local_path, const FileOptions& options = {},
+                         const ProgressHandler& on_progress = {}) const {
+    return start_export_task(task_id, local_path, options).wait(on_progress);
+  }
+  /// An empty local_path: the tar comes in events. Since 0.1.
+  [[nodiscard]] FileOperation start_export_task(const std::string& task_id, const std::string& local_path,
+                                                const FileOptions& options = {}) const {
+    return start_file(pyro_file_export_start, {task_id, {}, local_path}, options);
+  }
+
   // The life cycle of a VM step by step: made, started, used once, gone. As with tasks, except that exec_vm() removes it.
   // Tasks and VMs are two sets: neither's calls find the other's.
 
@@ -513,6 +629,41 @@ class Pyro {
     bool all = false;
   };
 
+  static constexpr std::uint64_t kDefaultReadBytes = std::uint64_t{1} << 20;
+
+  /// What a call about files is about; borrows from the caller.
+  struct FilePlace {
+    const std::string& task_id;
+    std::string path{};
+    std::string local_path{};
+    std::string_view data{};
+    bool takes_input = false;
+  };
+
+  [[nodiscard]] FileOperation start_file(decltype(&pyro_file_read_start) start, const FilePlace& place,
+                                         const FileOptions& options) const {
+    pyro_file_options c_options{};
+    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
+    c_options.task_id = detail::c_string(place.task_id, "task_id");
+    c_options.path = detail::c_string_or_null(place.path, "path");
+    c_options.local_path = detail::c_string_or_null(place.local_path, "local_path");
+    c_options.data = place.data.empty() ? nullptr : place.data.data();
+    c_options.data_size = place.data.size();
+    c_options.stdin_mode = place.takes_input ? PYRO_STDIN_STREAM : PYRO_STDIN_DATA;
+    c_options.recursive = options.recursive ? 1 : 0;
+    c_options.parents = options.parents ? 1 : 0;
+    c_options.exclusive = options.exclusive ? 1 : 0;
+    c_options.tar = options.tar ? 1 : 0;
+    c_options.mode = options.mode;
+    c_options.offset = options.offset;
+    c_options.max_bytes = options.max_bytes;
+    c_options.max_entries = options.max_entries;
+    c_options.max_path_bytes = options.max_path_bytes;
+    c_options.timeout_seconds = options.timeout_seconds.count();
+    c_options.user = detail::c_string_or_null(options.user, "user");
+    return FileOperation(start_op(start, &c_options));
+  }
+
   static TaskInfo one(TaskList list) {
     if (list.tasks.empty()) {
       throw Error(ErrorCode::internal, "a call about a task told nothing of it");
@@ -547,6 +698,7 @@ class Pyro {
     c_options.ttl_seconds = options.ttl_seconds.count();
     c_options.max_lifetime_seconds = options.max_lifetime_seconds.count();
     c_options.retention_seconds = options.retention_seconds.count();
+    c_options.seed = detail::c_string_or_null(options.seed, "seed");
     return TaskOperation(start_op(start, &c_options));
   }
 

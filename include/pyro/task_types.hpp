@@ -40,6 +40,9 @@ struct TaskOptions {
   /// How long it is kept once it is stopped or has failed: 0.001 to 31536000, or kNoTimeout. Default: 7 days. Then it
   /// is deleted.
   Seconds retention_seconds{};
+  /// A directory of this host whose content is copied into /workspace, or an uncompressed tar file: as upload() does.
+  /// diff_task() compares with it. Not of VMs.
+  std::string seed{};
 };
 
 /// What to run in a task; as in RunOptions.

@@ -1,5 +1,6 @@
 #include "cli/command_line.hpp"
 
+#include "cli/file_options.hpp"
 #include "cli/run_options.hpp"
 #include "cli/task_options.hpp"
 
@@ -137,6 +138,8 @@ CommandLine parse_command_line(int argc, char** argv) {
   RunTexts exec_texts;
   TaskArguments task;
   RunTexts task_texts;
+  FileArguments files;
+  FileTexts file_texts;
   RunArguments vm_exec;
   RunTexts vm_exec_texts;
   TaskArguments vm;
@@ -154,6 +157,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   CLI::App* run_command = add_run(app, run, texts);
   CLI::App* task_command = add_task(app, task, task_texts);
   CLI::App* exec_command = add_task_exec(task_command, exec, exec_texts);
+  add_files(task_command, files, file_texts);
   CLI::App* vm_command = add_vm(app, vm, vm_texts);
   CLI::App* vm_exec_command = add_vm_exec(vm_command, vm_exec, vm_exec_texts);
   CLI::App* env_command = add_env(app, env_arguments);
@@ -177,6 +181,10 @@ CommandLine parse_command_line(int argc, char** argv) {
     if (app.got_subcommand(vm_command)) {
       understand_task(vm, vm_texts, vm_command->get_subcommands().front());
       return vm;
+    }
+    if (file_texts.is_given) {
+      understand_files(files, file_texts, task_command->get_subcommands().front());
+      return files;
     }
     if (app.got_subcommand(task_command)) {
       understand_task(task, task_texts, task_command->get_subcommands().front());

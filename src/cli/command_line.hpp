@@ -41,6 +41,20 @@ struct TaskArguments {
   Seconds ttl;
 };
 
+enum class FileAction { copy, list, cat, stat, make_dir, remove, write, diff, export_workspace };
+
+/// pyro task cp, ls, cat, ...
+struct FileArguments {
+  CommonOptions common;
+  FileAction action = FileAction::list;
+  std::string id;
+  std::string path;
+  /// cp: where from and where to, as they were given; export: only the latter.
+  std::string from;
+  std::string to;
+  FileOptions options;
+};
+
 enum class EnvAction { list, build, inspect, import_environment, export_environment, prune, pull };
 
 /// pyro env ...
@@ -65,7 +79,7 @@ struct Answer {
   std::string text;
 };
 
-using CommandLine = std::variant<Answer, RunArguments, TaskArguments, EnvArguments, DoctorArguments>;
+using CommandLine = std::variant<Answer, RunArguments, TaskArguments, FileArguments, EnvArguments, DoctorArguments>;
 
 CommandLine parse_command_line(int argc, char** argv);
 

@@ -2,6 +2,7 @@
 #include "cli/command_line.hpp"
 #include "cli/doctor_command.hpp"
 #include "cli/env_command.hpp"
+#include "cli/file_command.hpp"
 #include "cli/run_command.hpp"
 #include "cli/signals.hpp"
 #include "cli/task_command.hpp"
@@ -38,6 +39,7 @@ struct Execute {
   }
   int operator()(const RunArguments& arguments) const { return run_command(arguments, signals); }
   int operator()(const TaskArguments& arguments) const { return task_command(arguments, signals); }
+  int operator()(const FileArguments& arguments) const { return file_command(arguments, signals); }
   int operator()(const EnvArguments& arguments) const { return env_command(arguments, signals); }
   int operator()(const DoctorArguments& arguments) const { return doctor_command(arguments, signals); }
 };

@@ -56,9 +56,13 @@ CLI::App* add_task(CLI::App& app, TaskArguments& arguments, RunTexts& texts) {
     return command;
   };
 
-  add_create(add_action(task, arguments, TaskAction::create, "create", "Make one, start it, print its id",
-                        "pyro task create --label agent=seven --ttl 3600 debian:12"),
-             arguments, texts);
+  CLI::App* create = add_action(task, arguments, TaskAction::create, "create", "Make one, start it, print its id",
+                                "pyro task create --label agent=seven --ttl 3600 debian:12\n"
+                                "  pyro task create --seed ./project debian:12");
+  add_create(create, arguments, texts);
+  create
+      ->add_option("--seed", arguments.options.seed, "Copy this directory's content, or that of a tar, into /workspace")
+      ->type_name("PATH");
   id(add_action(task, arguments, TaskAction::status, "status", "What one does now", "pyro task status k7dq2mxw4zpa"));
 
   add_list(add_action(task, arguments, TaskAction::list, "list", "All tasks, newest first",
@@ -123,6 +127,9 @@ void understand_task(TaskArguments& arguments, const RunTexts& texts, const CLI:
     options.boot_timeout_seconds = vm.boot_timeout_seconds;
     options.max_lifetime_seconds = vm.max_lifetime_seconds;
     require_value(command, "ENV", options.environment);
+    if (given("--seed")) {
+      require_value(command, "--seed", options.seed);
+    }
     if (given("--ttl")) {
       options.ttl_seconds = parse_seconds("--ttl", texts.ttl);
     }

@@ -16,11 +16,15 @@ namespace pyro::cli {
 
 /// Takes its events. INT, QUIT, TERM and HUP cancel it: then Error cancelled is thrown, and
 /// signals.fatal() says which it was.
-inline void wait_to_end(Operation& operation, Signals& signals, ProgressDisplay& progress) {
+/// `on_event` gets every other event.
+inline void wait_to_end(Operation& operation, Signals& signals, ProgressDisplay& progress,
+                        const EventHandler& on_event = {}) {
   while (!operation.ended()) {
     while (const Event* event = operation.next(std::chrono::milliseconds(0))) {
       if (event->kind == EventKind::progress) {
         progress.show(*event);
+      } else if (on_event) {
+        on_event(*event);
       }
     }
     if (operation.ended()) {

@@ -17,13 +17,14 @@ namespace {
 
 pyro_error out_of_memory{PYRO_ERROR_LIMIT, "out of memory", ""};
 
-constexpr std::array<std::pair<std::string_view, bool>, 7> kFeatures{{{"engine.software", true},
+constexpr std::array<std::pair<std::string_view, bool>, 8> kFeatures{{{"engine.software", true},
                                                                       {"engine.kvm", true},
                                                                       {"pty", true},
                                                                       {"env.build", true},
                                                                       {"env.pull", false},
                                                                       {"network", false},
-                                                                      {"tasks", true}}};
+                                                                      {"tasks", true},
+                                                                      {"files", true}}};
 
 // For pyro_X_init(): zero, with the size in front.
 void init_struct(void* options, std::size_t size) noexcept {
@@ -174,6 +175,9 @@ void pyro_exec_options_init(pyro_exec_options* options, size_t size) noexcept {
 void pyro_logs_options_init(pyro_logs_options* options, size_t size) noexcept {
   init_struct(options, size);
 }
+void pyro_file_options_init(pyro_file_options* options, size_t size) noexcept {
+  init_struct(options, size);
+}
 void pyro_env_options_init(pyro_env_options* options, size_t size) noexcept {
   init_struct(options, size);
 }
@@ -200,6 +204,10 @@ void pyro_vm_list_destroy(pyro_vm_list** list) noexcept {
 
 void pyro_command_list_destroy(pyro_command_list** list) noexcept {
   destroy_owned<OwnedCommands>(list);
+}
+
+void pyro_file_result_destroy(pyro_file_result** result) noexcept {
+  destroy_owned<OwnedFiles>(result);
 }
 
 void pyro_environment_list_destroy(pyro_environment_list** list) noexcept {

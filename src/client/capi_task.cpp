@@ -1,6 +1,7 @@
 // Entries of the C ABI: tasks.
-#include "client/capi.hpp"
+#include "client/capi_calls.hpp"
 #include "client/exec_op.hpp"
+#include "client/seeded_create_op.hpp"
 #include "client/start_vm_op.hpp"
 #include "client/task_request.hpp"
 
@@ -10,51 +11,15 @@ namespace base = pyro::base;
 
 namespace {
 
-using OpResult = base::Result<std::unique_ptr<Op>>;
-
-template <typename Options>
-base::Result<Options> required(const Options* given, const char* name) {
-  if (given == nullptr) {
-    return base::make_error(PYRO_ERROR_INVALID, "{} is NULL", name);
-  }
-  return read_options(given, name);
-}
-
-// `make` gives the operation.
-template <typename Make>
-pyro_status start(pyro_context* context, pyro_op** op, pyro_error** error, Make&& make) noexcept {
-  return guard(error, [&]() -> base::Status {
-    PYRO_TRY(check(context));
-    if (op == nullptr) {
-      return base::make_error(PYRO_ERROR_INVALID, "op is NULL");
-    }
-    PYRO_TRY_ASSIGN(std::unique_ptr<Op> core, make());
-    return hand_out(std::move(core), op);
-  });
-}
-
-// Waits for it and hands out `part` of its last event.
-template <typename Out, typename Part, typename Make>
-pyro_status wait(pyro_context* context, Out** out, pyro_error** error, Part part, Make&& make) noexcept {
-  return guard(error, [&]() -> base::Result<pyro_status> {
-    PYRO_TRY(check(context));
-    if (out == nullptr) {
-      return base::make_error(PYRO_ERROR_INVALID, "the place for the outcome is NULL");
-    }
-    PYRO_TRY_ASSIGN(const std::unique_ptr<Op> core, make());
-    Event& last = run_to_end(*core, [](const Event&) {});
-    if (last.error) {
-      return report(std::move(last.error), error);
-    }
-    *out = (last.*part).release();
-    return PYRO_OK;
-  });
-}
-
 OpResult make_create(pyro_context* context, const pyro_task_options* given) {
   PYRO_TRY_ASSIGN(const auto options, required(given, "pyro_task_options"));
   PYRO_TRY_ASSIGN(auto record, make_task_record(options, context->shared->settings.engine_variable));
   PYRO_TRY_ASSIGN(auto poller, Poller::make());
+  if (options.seed != nullptr) {
+    PYRO_TRY_ASSIGN(auto seeded,
+                    SeededCreateOp::make(context->shared, std::move(poller), std::move(record), options.seed));
+    return std::unique_ptr<Op>(std::move(seeded));
+  }
   return std::unique_ptr<Op>(StartVmOp::create(context->shared, std::move(poller), std::move(record)));
 }
 
@@ -118,6 +83,9 @@ OpResult make_vm_create(pyro_context* context, const pyro_task_options* given) {
   PYRO_TRY_ASSIGN(const auto options, required(given, "pyro_task_options"));
   PYRO_TRY_ASSIGN(auto record, make_task_record(options, context->shared->settings.engine_variable));
   record.kind = VmKind::vm;
+  if (options.seed != nullptr) {
+    return base::make_error(PYRO_ERROR_INVALID, "seed is for tasks: a VM has no workspace before it is started");
+  }
   PYRO_TRY_ASSIGN(auto poller, Poller::make());
   return std::unique_ptr<Op>(std::make_unique<CreateVmOp>(context->shared, std::move(poller), std::move(record)));
 }

@@ -201,9 +201,13 @@ base::Status CommandOp::take_data(Channel channel, wire::Frame& frame) {
     return base::success();
   }
   output_total_[index(channel)] += size;
+  return deliver(channel, std::move(frame.payload));
+}
+
+base::Status CommandOp::deliver(Channel channel, base::Bytes bytes) {
   Event event;
   event.kind = channel == Channel::out ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
-  event.data = std::move(frame.payload);
+  event.data = std::move(bytes);
   emit(std::move(event));
   return base::success();
 }
@@ -212,8 +216,11 @@ void CommandOp::consumed(const Event& event) {
   if ((event.kind != PYRO_EVENT_STDOUT && event.kind != PYRO_EVENT_STDERR) || has_ended()) {
     return;
   }
-  const Channel channel = event.kind == PYRO_EVENT_STDOUT ? Channel::out : Channel::err;
-  const auto grant = output_credit_[index(channel)].consume(static_cast<std::uint32_t>(event.data.size()));
+  acknowledge(event.kind == PYRO_EVENT_STDOUT ? Channel::out : Channel::err, event.data.size());
+}
+
+void CommandOp::acknowledge(Channel channel, std::size_t bytes) {
+  const auto grant = output_credit_[index(channel)].consume(static_cast<std::uint32_t>(bytes));
   if (grant > 0) {
     queue_.push_control(wire::credit_frame(kStream, channel, grant));
   }
@@ -224,7 +231,7 @@ base::Status CommandOp::take_credit(wire::Frame& frame) {
   if (static_cast<Channel>(frame.channel_number()) != Channel::in || !stdin_credit_.grant(credit.bytes)) {
     return lost("pyro-vm granted more input than it may");
   }
-  pump_stdin();
+  PYRO_TRY(feed());
   if (std::exchange(refused_input_, false)) {
     interrupt();
   }
@@ -306,6 +313,11 @@ void CommandOp::push_input(base::ByteView bytes, bool end) {
     stdin_credit_.spend(static_cast<std::uint32_t>(part.size()));
     queue_.push_data(wire::data_frame(kStream, Channel::in, part, end && bytes.empty()));
   } while (!bytes.empty());
+}
+
+base::Status CommandOp::feed() {
+  pump_stdin();
+  return base::success();
 }
 
 // Sends as much of stdin_data as there is credit for.

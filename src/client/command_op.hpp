@@ -52,6 +52,22 @@ class CommandOp : public Op {
   /// Checks the supervisor's first frame.
   [[nodiscard]] virtual base::Status check_supervisor(const wire::Frame& hello) const;
 
+  /// It printed something. Default: an event, and consumed() when that has been taken. Who keeps no event of it
+  /// calls acknowledge() instead.
+  virtual base::Status deliver(wire::Channel channel, base::Bytes bytes);
+  /// So much of its output is done with: more may come.
+  void acknowledge(wire::Channel channel, std::size_t bytes);
+  /// There is room for input. Default: the rest of stdin_data.
+  virtual base::Status feed();
+  /// How much may be given to push_input() now.
+  [[nodiscard]] std::size_t input_room() const noexcept { return stdin_credit_.available(); }
+  void push_input(base::ByteView bytes, bool end);
+  base::Status flush();
+  /// Input was refused for want of room: next() is to come back when there is some.
+  void want_room() noexcept { refused_input_ = true; }
+  /// Errors: STATE.
+  [[nodiscard]] base::Status check_input_open() const;
+
   [[nodiscard]] const std::string& vm_id() const noexcept { return vm_id_; }
   [[nodiscard]] const wire::Exec& exec() const noexcept { return request_.exec; }
   /// When the supervisor must have spoken; 0: no such time.
@@ -74,10 +90,7 @@ class CommandOp : public Op {
   /// The supervisor is lost, or cannot be believed: safe to run again, or not?
   [[nodiscard]] base::Error lost(const std::string& what) const;
 
-  base::Status check_input_open() const;
   void pump_stdin();
-  void push_input(base::ByteView bytes, bool end);
-  base::Status flush();
 
   CommandRequest request_;
   std::string vm_id_;

@@ -14,6 +14,17 @@ void OwnedResult::seal(bool with_output) noexcept {
   task_id = task_id_text.c_str();
 }
 
+void OwnedFiles::seal(bool with_data) {
+  struct_size = sizeof(pyro_file_result);
+  items = point_at(rows, row_pointers);
+  count = rows.size();
+  if (with_data) {
+    data = data_bytes.c_str();
+    data_size = data_bytes.size();
+  }
+  json = json_text.c_str();
+}
+
 void OwnedReport::seal() {
   struct_size = sizeof(pyro_doctor_report);
   checks = point_at(rows, row_pointers);
@@ -66,6 +77,7 @@ pyro_event Event::view() const noexcept {
   out.doctor = doctor.get();
   out.vms = vms.get();
   out.commands = commands.get();
+  out.files = files.get();
   out.command_number = command_number;
   return out;
 }

@@ -70,6 +70,21 @@ using OwnedEnvironments = OwnedList<pyro_environment_list, pyro_environment>;
 using OwnedVms = OwnedList<pyro_vm_list, pyro_vm_info>;
 using OwnedCommands = OwnedList<pyro_command_list, pyro_command>;
 
+struct OwnedFiles final : pyro_file_result {
+  OwnedFiles() noexcept : pyro_file_result{} {}
+
+  /// Deques, because they do not move their elements.
+  std::deque<pyro_file_info> rows;
+  std::deque<std::string> texts;
+  std::vector<const pyro_file_info*> row_pointers;
+  std::string data_bytes;
+  std::string json_text;
+
+  const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
+  /// Points the C fields at what is owned here; `with_data`: at the data, too.
+  void seal(bool with_data);
+};
+
 struct OwnedReport final : pyro_doctor_report {
   OwnedReport() noexcept : pyro_doctor_report{} {}
 
@@ -99,6 +114,7 @@ struct Event {
   std::unique_ptr<OwnedReport> doctor;
   std::unique_ptr<OwnedVms> vms;
   std::unique_ptr<OwnedCommands> commands;
+  std::unique_ptr<OwnedFiles> files;
 
   static Event progress(std::string stage, std::string message, std::uint64_t done = 0, std::uint64_t total = 0);
   static Event failure(const base::Error& error, std::string console = "");

@@ -11,19 +11,21 @@
 
 namespace pyro::client {
 
-class ExecOp final : public CommandOp {
+class ExecOp : public CommandOp {
  public:
   /// `detach`: the last event is DONE with the command's number, as soon as it has one. `kind` vm: the VM is removed
   /// when the command has ended.
   ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::string id, state::VmKind kind, bool detach);
 
- private:
+ protected:
   base::Result<std::unique_ptr<VmLink>> connect() override;
+  base::Status conclude(Event exit) override;
+
+ private:
   void stop_connecting() noexcept override;
   [[nodiscard]] Place place() const override {
     return {engine_, PYRO_START_RUNNING, kind_ == state::VmKind::task ? vm_id() : std::string()};
   }
-  base::Status conclude(Event exit) override;
   base::Status go_on() override;
   void dispatched(std::uint64_t number) override;
   /// The supervisor itself waits ten seconds for the disk.

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "guest/boot.hpp"
 #include "guest/exec_plan.hpp"
+#include "guest/file_tool.hpp"
 #include "guest/files.hpp"
 #include "guest/pty.hpp"
 
@@ -61,10 +62,15 @@ void require(bool done, const char* what) {
   }
 }
 
-// Standard streams in place, the report next to them, and nothing else of the agent's.
-void place_descriptors(int in, int out, int err) {
+// Standard streams in place, the report next to them, then `extra` (-1: none), and nothing else of the agent's.
+void place_descriptors(int in, int out, int err, int extra) {
   require(::dup2(in, 0) == 0 && ::dup2(out, 1) == 1 && ::dup2(err, 2) == 2, "cannot set up the standard streams");
-  require(::close_range(kReportFd + 1, ~0U, 0) == 0, "cannot close the agent's descriptors");
+  unsigned next = kReportFd + 1;
+  if (extra >= 0) {
+    require(::dup2(extra, kFileToolFd) == kFileToolFd, "cannot set up a file tool's descriptor");
+    next = kFileToolFd + 1;
+  }
+  require(::close_range(next, ~0U, 0) == 0, "cannot close the agent's descriptors");
 }
 
 void reset_process_state() {
@@ -150,6 +156,16 @@ void execute(std::string& file, std::vector<std::string>& argv, std::vector<char
   ::dup3(report, kReportFd, O_CLOEXEC);
   // While /proc is still the agent's.
   (void)write_file("/proc/self/oom_score_adj", "0");
+  std::optional<wire::FileRequest> file_request;
+  base::Fd extra;
+  if (!exec.file_request.empty()) {
+    auto decoded = wire::FileRequest::decode(exec.file_request);
+    if (!decoded.ok()) {
+      give_up(decoded.error());
+    }
+    file_request = std::move(decoded).value();
+    extra = open_for_file_tool(*file_request);
+  }
   require(inner.enter());
   ::setsid();
   if (exec.pty) {
@@ -157,16 +173,22 @@ void execute(std::string& file, std::vector<std::string>& argv, std::vector<char
     if (!terminal.ok()) {
       give_up(terminal.error());
     }
-    place_descriptors(terminal->get(), terminal->get(), terminal->get());
+    place_descriptors(terminal->get(), terminal->get(), terminal->get(), -1);
     (void)terminal->release();
   } else {
-    place_descriptors(stdio.in.get(), stdio.out.get(), stdio.err.get());
+    place_descriptors(stdio.in.get(), stdio.out.get(), stdio.err.get(), extra.get());
+    (void)extra.release();
   }
   reset_process_state();
   const Account account = become(exec);
   if (::chdir(exec.cwd.empty() ? "/workspace" : exec.cwd.c_str()) != 0) {
     give_up(base::make_error(PYRO_ERROR_INVALID, "cannot enter the working directory \"{}\": {}",
                              base::printable(exec.cwd, kMaxShownBytes), base::errno_text(errno)));
+  }
+  if (file_request) {
+    // As if something was executed: the report ends without a word.
+    ::close(kReportFd);
+    run_file_tool(*file_request);
   }
   execute_command(exec, account);
 }

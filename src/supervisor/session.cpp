@@ -70,6 +70,7 @@ void Session::dispatch() {
   // A command may run for days; its arguments may be large.
   exec_.argv = {};
   exec_.env = {};
+  exec_.file_request = {};
   in_.open();
 }
 
@@ -214,6 +215,9 @@ base::Status Session::handle_exit(const wire::Frame& frame) {
 
 void Session::detach() {
   detached_ = true;
+  if (exec_.ends_with_client && dispatched_ && !exited_) {
+    sinks_.agent_control(wire::bare_frame(FrameType::kill, agent_stream_));
+  }
   in_.end();
   out_.discard();
   err_.discard();

@@ -299,7 +299,7 @@ void Supervisor::dispatch_waiting() {
 void Supervisor::announce(std::uint32_t agent_stream) {
   Command& command = commands_.at(agent_stream);
   const ClientId client = command.client;
-  if (journal_) {
+  if (journal_ && command.session->exec().file_request.empty()) {
     const auto number = journal_->command_started(command.session->exec());
     if (!number.ok()) {
       refuse_command(client, command.client_stream, number.error());

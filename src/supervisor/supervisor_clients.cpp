@@ -266,8 +266,9 @@ base::Status Supervisor::open_session(ClientId client, const wire::Frame& frame)
         }
       },
       [this, agent_stream](wire::Channel channel, base::ByteView bytes) {
-        if (journal_) {
-          journal_->command_output(commands_.at(agent_stream).number, channel, bytes);
+        // Operations on files have no number, and what goes through them is not kept.
+        if (const std::uint64_t number = commands_.at(agent_stream).number; journal_ && number != 0) {
+          journal_->command_output(number, channel, bytes);
         }
       },
       [this, agent_stream](const wire::Exit& exit) { record_command_end(commands_.at(agent_stream), exit); }};

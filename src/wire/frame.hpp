@@ -31,6 +31,9 @@ inline constexpr std::size_t kMaxControlBytes = kMaxArgumentBytes + 64 * 1024;
 /// What a sender may have under way per stream and channel without hearing from the receiver.
 inline constexpr std::uint32_t kWindowBytes = 256 * 1024;
 
+/// An operation on files (file_messages.hpp): two paths and a few numbers.
+inline constexpr std::size_t kMaxFileRequestBytes = 16 * 1024;
+
 /// Signals that a supervisor keeps for a command that has not started: more make no sense.
 inline constexpr std::size_t kMaxEarlySignals = 16;
 

@@ -191,6 +191,8 @@ Bytes Exec::encode() const {
   out.u16(pty_rows);
   out.u16(pty_columns);
   out.u64(timeout_ms);
+  out.text(base::as_text(file_request));
+  out.u8(ends_with_client ? 1 : 0);
   return std::move(out).take();
 }
 
@@ -205,9 +207,14 @@ Result<Exec> Exec::decode(ByteView payload) {
   exec.pty_rows = in.u16();
   exec.pty_columns = in.u16();
   exec.timeout_ms = in.u64();
+  const ByteView file_request = in.raw(in.u32());
+  exec.file_request.assign(file_request.begin(), file_request.end());
+  const std::uint8_t ends_with_client = in.u8();
+  exec.ends_with_client = ends_with_client == 1;
   exec.pty = pty == 1;
-  if (!in.finished() || pty > 1 || exec.argv.empty() || has_nul(exec.argv) || has_nul(exec.env) ||
-      has_nul({exec.cwd, exec.user}) || exec.cwd.size() > kMaxPathBytes || exec.user.size() > kMaxNameBytes ||
+  if (!in.finished() || pty > 1 || ends_with_client > 1 || exec.file_request.size() > kMaxFileRequestBytes ||
+      exec.argv.empty() || has_nul(exec.argv) || has_nul(exec.env) || has_nul({exec.cwd, exec.user}) ||
+      exec.cwd.size() > kMaxPathBytes || exec.user.size() > kMaxNameBytes ||
       exec.argument_bytes() > kMaxArgumentBytes) {
     return malformed("exec");
   }

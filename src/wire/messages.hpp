@@ -98,6 +98,11 @@ struct Exec {
   std::uint16_t pty_columns = 80;
   /// 0: none. Enforced by the supervisor, which counts from `started`; the agent ignores it.
   std::uint64_t timeout_ms = 0;
+  /// No command, but an operation on files that the agent does itself: an encoded FileRequest (file_messages.hpp). Then
+  /// argv only names it. The supervisor does not look into it, and keeps no record of it.
+  base::Bytes file_request;
+  /// Kill it when its client goes: nobody has a use for it without.
+  bool ends_with_client = false;
 
   /// What argv and env take in the message, lengths included; at most kMaxArgumentBytes.
   [[nodiscard]] std::size_t argument_bytes() const noexcept;

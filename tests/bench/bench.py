@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 
+import files
 import tasks
 from figures import Figures
 
@@ -213,6 +214,7 @@ class Bench(Figures):
         home = os.environ.get("PYRO_HOME") or os.path.join(
             os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "pyro")
         tasks.measure(self, "debian:12", home, self.options.runs, self.options.commands)
+        files.measure(self, self.pyro, "debian:12", self.options.tree_mib, self.options.tree_files)
 
 
 def main():
@@ -221,6 +223,8 @@ def main():
     parser.add_argument("--runs", type=int, default=5, help="cold starts of each kind (default: 5)")
     parser.add_argument("--stream-mib", type=int, default=256, help="size of a stream (default: 256)")
     parser.add_argument("--commands", type=int, default=tasks.COMMANDS, help=f"of a task (default: {tasks.COMMANDS})")
+    parser.add_argument("--tree-mib", type=int, default=1024, help="size of the tree that is copied (default: 1024)")
+    parser.add_argument("--tree-files", type=int, default=10_000, help="files in it (default: 10000)")
     parser.add_argument("--pyro", default=os.path.abspath(os.path.join(HERE, "../../build/bin/pyro")), help="the program")
     options = parser.parse_args()
     bench = Bench(options)

@@ -45,6 +45,9 @@ from ._types import (
     Environment,
     Event,
     Exit,
+    FileContent,
+    FileInfo,
+    FileList,
     Progress,
     PruneReport,
     Result,
@@ -52,6 +55,7 @@ from ._types import (
     Stderr,
     Stdout,
     Task,
+    Transfer,
 )
 
 __all__ = [
@@ -67,6 +71,9 @@ __all__ = [
     "Event",
     "ExistsError",
     "Exit",
+    "FileContent",
+    "FileInfo",
+    "FileList",
     "ForkedError",
     "InternalError",
     "InvalidError",
@@ -89,6 +96,7 @@ __all__ = [
     "Stderr",
     "Stdout",
     "Task",
+    "Transfer",
     "UnsupportedError",
     "VmLostError",
     "__version__",

@@ -139,7 +139,8 @@ class EventKind(IntEnum):
     EXIT = 5
     #: Last event of an operation that failed: error.
     ERROR = 6
-    #: Last event of an operation that runs no command: environments, doctor, vms or commands, by what was started.
+    #: Last event of an operation that runs no command: environments, doctor, vms, commands or files, by what was
+    #: started.
     DONE = 7
 
 
@@ -536,6 +537,103 @@ class pyro_command_list(ctypes.Structure):
     ]
 
 
+class FileType(IntEnum):
+    """What a path in a guest is."""
+
+    #: A device, a FIFO, a socket.
+    OTHER = 0
+    REGULAR = 1
+    DIRECTORY = 2
+    SYMLINK = 3
+
+
+class FileChange(IntEnum):
+    """What became of a path since the task was made."""
+
+    #: Not asked for.
+    NOT_COMPARED = 0
+    ADDED = 1
+    CHANGED = 2
+    REMOVED = 3
+
+
+class pyro_file_info(ctypes.Structure):
+    """One file of a guest."""
+
+    struct_size: int
+    #: pyro_file_type.
+    type: int
+    #: pyro_file_change.
+    change: int
+    #: Permission bits, 07777.
+    mode: int
+    uid: int
+    gid: int
+    #: Below the directory that was asked for; of pyro_file_stat() as it was asked for.
+    path: Optional[bytes]
+    #: Of a symbolic link; else "".
+    target: Optional[bytes]
+    #: Of a regular file; else 0.
+    size_bytes: int
+    #: Nanoseconds since 1970-01-01 UTC.
+    mtime_ns: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("change", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+        ("path", ctypes.c_char_p),
+        ("target", ctypes.c_char_p),
+        ("size_bytes", ctypes.c_uint64),
+        ("mtime_ns", ctypes.c_int64),
+    ]
+
+
+class pyro_file_result(ctypes.Structure):
+    """What calls about files give."""
+
+    struct_size: int
+    #: 1: there was more than max_bytes (read) or max_entries (list, diff).
+    truncated: int
+    #: stat, list, diff: in the order of their names, byte by byte; each by its own pointer: its struct_size may be that
+    #: of a newer library.
+    items: Any
+    count: int
+    #: Blocking read: data_size bytes, and a NUL behind them.
+    data: Optional[bytes]
+    data_size: int
+    #: read: of the file.
+    file_size_bytes: int
+    #: Files, directories and links that were read, made or removed.
+    entry_count: int
+    #: Of file contents.
+    byte_count: int
+    #: upload, download: devices, FIFOs and sockets, which were left out.
+    skipped_count: int
+    #: upload, download: files that changed while they were read: they have the size that they had when that began.
+    changed_count: int
+    #: The same as one JSON object.
+    json: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("truncated", ctypes.c_int32),
+        ("items", _P(_P(pyro_file_info))),
+        ("count", ctypes.c_size_t),
+        ("data", ctypes.c_char_p),
+        ("data_size", ctypes.c_size_t),
+        ("file_size_bytes", ctypes.c_uint64),
+        ("entry_count", ctypes.c_uint64),
+        ("byte_count", ctypes.c_uint64),
+        ("skipped_count", ctypes.c_uint64),
+        ("changed_count", ctypes.c_uint64),
+        ("json", ctypes.c_char_p),
+    ]
+
+
 class pyro_event(ctypes.Structure):
     """One step of an operation."""
 
@@ -560,6 +658,7 @@ class pyro_event(ctypes.Structure):
     commands: Any
     #: STARTED: number of the command in its task, 0 in a one-shot VM.
     command_number: int
+    files: Any
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -578,6 +677,7 @@ class pyro_event(ctypes.Structure):
         ("vms", _P(pyro_vm_list)),
         ("commands", _P(pyro_command_list)),
         ("command_number", ctypes.c_uint64),
+        ("files", _P(pyro_file_result)),
     ]
 
 
@@ -688,6 +788,9 @@ class pyro_task_options(ctypes.Structure):
     max_lifetime_seconds: float
     #: How long it is kept once it is stopped or has failed: 0.001 to 31536000, or PYRO_NO_TIMEOUT.
     retention_seconds: float
+    #: A directory of this host whose content is copied into /workspace, or an uncompressed tar file: as
+    #: pyro_file_upload() does, before this returns.
+    seed: Optional[bytes]
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -703,6 +806,7 @@ class pyro_task_options(ctypes.Structure):
         ("ttl_seconds", ctypes.c_double),
         ("max_lifetime_seconds", ctypes.c_double),
         ("retention_seconds", ctypes.c_double),
+        ("seed", ctypes.c_char_p),
     ]
 
 
@@ -815,6 +919,66 @@ class pyro_logs_options(ctypes.Structure):
     ]
 
 
+class pyro_file_options(ctypes.Structure):
+    """What to do with files of a task; which fields count is said at each call."""
+
+    struct_size: int
+    #: list: with everything below. remove: a directory with everything in it.
+    recursive: int
+    task_id: Optional[bytes]
+    #: In the guest: 1 to 4095 bytes.
+    path: Optional[bytes]
+    #: upload: what to send: a directory, whose content goes into the directory `path`, or a file, which becomes `path`
+    #: or goes into it if it is a directory. download, export: where to put it, the other way round.
+    local_path: Optional[bytes]
+    #: write: the content: data_size bytes.
+    data: Optional[int]
+    data_size: int
+    #: pyro_stdin_mode.
+    stdin_mode: int
+    #: upload: local_path is an uncompressed tar file. download: it is to become one.
+    tar: int
+    #: write, make_dir, upload: 1: make missing directories on the way; make_dir: one that is there is fine.
+    parents: int
+    #: write: 1: only if there is none, else EXISTS.
+    exclusive: int
+    #: write, make_dir: permission bits 01 to 0777.
+    mode: int
+    #: upload, download, export: the longest path in the tree, 1 to 4095.
+    max_path_bytes: int
+    #: read: where to start.
+    offset: int
+    #: read: how much at most.
+    max_bytes: int
+    #: list, diff: how many at most, 1 to 1000000.
+    max_entries: int
+    #: How long it may take in the guest: 0.001 to 31536000, or PYRO_NO_TIMEOUT; then TIMEOUT.
+    timeout_seconds: float
+    #: User name or number in the guest who does it.
+    user: Optional[bytes]
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("recursive", ctypes.c_uint32),
+        ("task_id", ctypes.c_char_p),
+        ("path", ctypes.c_char_p),
+        ("local_path", ctypes.c_char_p),
+        ("data", ctypes.c_void_p),
+        ("data_size", ctypes.c_size_t),
+        ("stdin_mode", ctypes.c_uint32),
+        ("tar", ctypes.c_uint32),
+        ("parents", ctypes.c_uint32),
+        ("exclusive", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("max_path_bytes", ctypes.c_uint32),
+        ("offset", ctypes.c_uint64),
+        ("max_bytes", ctypes.c_uint64),
+        ("max_entries", ctypes.c_uint64),
+        ("timeout_seconds", ctypes.c_double),
+        ("user", ctypes.c_char_p),
+    ]
+
+
 class pyro_env_options(ctypes.Structure):
     """Options of the pyro_env_* calls; which fields count is said at each."""
 
@@ -859,6 +1023,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "pyro_doctor_report_destroy": (None, [_P(_P(pyro_doctor_report))]),
     "pyro_vm_list_destroy": (None, [_P(_P(pyro_vm_list))]),
     "pyro_command_list_destroy": (None, [_P(_P(pyro_command_list))]),
+    "pyro_file_result_destroy": (None, [_P(_P(pyro_file_result))]),
     "pyro_op_fd": (ctypes.c_int, [_P(pyro_op)]),
     "pyro_op_next": (ctypes.c_int32, [_P(pyro_op), ctypes.c_int64, _P(pyro_event), _P(_P(pyro_error))]),
     "pyro_op_write_stdin": (
@@ -957,6 +1122,87 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     ),
     "pyro_reap_expired": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_vm_list)), _P(_P(pyro_error))]),
     "pyro_reap_expired_start": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_op)), _P(_P(pyro_error))]),
+    "pyro_file_options_init": (None, [_P(pyro_file_options), ctypes.c_size_t]),
+    "pyro_file_read": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_read_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_write": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_write_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_list": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_list_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_stat": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_stat_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_make_dir": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_make_dir_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_remove": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_remove_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_upload": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_upload_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_download": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_download_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_diff": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_diff_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_export": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_file_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_file_export_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_file_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
     "pyro_vm_create": (
         ctypes.c_int32,
         [_P(pyro_context), _P(pyro_task_options), _P(_P(pyro_vm_list)), _P(_P(pyro_error))],
@@ -1109,6 +1355,8 @@ class Functions:
     pyro_vm_list_destroy: Callable[[Any], None]
     #: Ends a list that a blocking call gave, and sets *list to NULL.
     pyro_command_list_destroy: Callable[[Any], None]
+    #: Ends a result that a blocking call gave, and sets *result to NULL.
+    pyro_file_result_destroy: Callable[[Any], None]
     #: A descriptor that is readable while pyro_op_next() may have something to do.
     pyro_op_fd: Callable[[Any], int]
     #: Takes the next event, waiting up to timeout_ms for it (0: not at all, -1: as long as it takes).
@@ -1170,6 +1418,38 @@ class Functions:
     #: has the deleted ones.
     pyro_reap_expired: Callable[[Any, Any, Any], int]
     pyro_reap_expired_start: Callable[[Any, Any, Any], int]
+    #: Zeroes `size` bytes at `options` and sets struct_size.
+    pyro_file_options_init: Callable[[Any, int], None]
+    #: The content of a regular file; as an operation in STDOUT events.
+    pyro_file_read: Callable[[Any, Any, Any, Any], int]
+    pyro_file_read_start: Callable[[Any, Any, Any, Any], int]
+    #: Puts a file at a path, in place of one that is there: at once and whole, or not at all.
+    pyro_file_write: Callable[[Any, Any, Any, Any], int]
+    pyro_file_write_start: Callable[[Any, Any, Any, Any], int]
+    #: What is in a directory.
+    pyro_file_list: Callable[[Any, Any, Any, Any], int]
+    pyro_file_list_start: Callable[[Any, Any, Any, Any], int]
+    #: One path, in `items`.
+    pyro_file_stat: Callable[[Any, Any, Any, Any], int]
+    pyro_file_stat_start: Callable[[Any, Any, Any, Any], int]
+    #: Makes a directory.
+    pyro_file_make_dir: Callable[[Any, Any, Any, Any], int]
+    pyro_file_make_dir_start: Callable[[Any, Any, Any, Any], int]
+    #: Removes a file, a symbolic link (not what it leads to) or an empty directory.
+    pyro_file_remove: Callable[[Any, Any, Any, Any], int]
+    pyro_file_remove_start: Callable[[Any, Any, Any, Any], int]
+    #: Copies a directory, a file or the content of a tar into the guest.
+    pyro_file_upload: Callable[[Any, Any, Any, Any], int]
+    pyro_file_upload_start: Callable[[Any, Any, Any, Any], int]
+    #: Copies a directory or a file out of the guest, in the same way.
+    pyro_file_download: Callable[[Any, Any, Any, Any], int]
+    pyro_file_download_start: Callable[[Any, Any, Any, Any], int]
+    #: What was added, changed and removed in /workspace since the task was made (docs/files.md says what counts).
+    pyro_file_diff: Callable[[Any, Any, Any, Any], int]
+    pyro_file_diff_start: Callable[[Any, Any, Any, Any], int]
+    #: The whole /workspace as one tar file, local_path, in a reproducible order; without it in STDOUT events.
+    pyro_file_export: Callable[[Any, Any, Any, Any], int]
+    pyro_file_export_start: Callable[[Any, Any, Any, Any], int]
     #: Makes a VM, without starting it.
     pyro_vm_create: Callable[[Any, Any, Any, Any], int]
     pyro_vm_create_start: Callable[[Any, Any, Any, Any], int]

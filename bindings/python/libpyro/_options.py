@@ -222,6 +222,7 @@ def task_options(
     retention_seconds: Optional[float],
     network: bool,
     engine: Union[str, Engine],
+    seed: Optional[Text] = None,
 ) -> pyro_task_options:
     """A pyro_task_options; its strings live as long as it does."""
     encoded = encode_labels(labels)
@@ -239,6 +240,7 @@ def task_options(
         ttl_seconds=seconds("ttl_seconds", ttl_seconds, PYRO_NO_TIMEOUT),
         max_lifetime_seconds=seconds("max_lifetime_seconds", max_lifetime_seconds or None, 0.0),
         retention_seconds=seconds("retention_seconds", retention_seconds, PYRO_NO_TIMEOUT),
+        seed=encode_optional("seed", seed),
     )
 
 

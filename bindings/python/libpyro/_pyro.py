@@ -7,6 +7,7 @@ from typing import Any, Callable, Optional, Tuple, Type, TypeVar, Union, cast
 
 from ._bindings import Engine, LogLevel, StdinMode
 from ._context import Context
+from ._files import Files
 from ._library import load
 from ._operation import Operation
 from ._options import Command, RunOptions, Text, Variables, env_options
@@ -19,7 +20,7 @@ ProgressCallback = Optional[Callable[[Progress], None]]
 MIB = 1024 * 1024
 
 
-class Pyro(Tasks):
+class Pyro(Tasks, Files):
     """Settings and a home folder. Costs no process, no thread and no VM.
 
     home: where state is kept. Default: $PYRO_HOME, else $XDG_DATA_HOME/pyro, else ~/.local/share/pyro.

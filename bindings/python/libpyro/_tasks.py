@@ -38,6 +38,7 @@ class Tasks:
         retention_seconds: Optional[float] = 7 * 24 * 3600,
         network: bool = False,
         engine: Union[str, Engine] = "auto",
+        seed: Optional[Text] = None,
         progress: ProgressCallback = None,
     ) -> Task:
         """Makes a task and starts its VM; it runs when this returns, and goes on when this process ends.
@@ -49,6 +50,8 @@ class Tasks:
             None: for ever.
         max_lifetime_seconds: how long its VM may run from a start on; 0: no limit.
         retention_seconds: how long it is kept once it is stopped or has failed; then it is deleted. None: for ever.
+        seed: a directory of this host whose content is copied into /workspace, or an uncompressed tar file: as
+            upload() does. diff_task() compares with it.
         progress is called with each Progress, such as the steps of building the environment.
         """
         options = task_options(
@@ -63,6 +66,7 @@ class Tasks:
             retention_seconds=retention_seconds,
             network=network,
             engine=engine,
+            seed=seed,
         )
         return self._wait(self._start(self._context.library.pyro_task_create_start, options, _task), progress)
 

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Iterator, Mapping, Optional, Tuple, Type, Union
 
-from ._bindings import CheckStatus, Engine, EventKind, KvmState, StartKind, VmState
+from ._bindings import CheckStatus, Engine, EventKind, FileChange, FileType, KvmState, StartKind, VmState
 from ._errors import text
 
 
@@ -244,6 +245,74 @@ class Exit:
 
 
 @dataclass(frozen=True)
+class FileInfo:
+    """One file of a guest."""
+
+    #: Below the directory that was asked for; of stat_file() as it was asked for. Bytes that are not UTF-8 are
+    #: surrogates, as os.fsdecode() has them; path_bytes has them as they are.
+    path: str
+    #: "file", "directory", "symlink" or "other".
+    type: str
+    #: Permission bits.
+    mode: int
+    #: Of a regular file; else 0.
+    size_bytes: int
+    #: Nanoseconds since 1970.
+    mtime_ns: int
+    uid: int
+    gid: int
+    #: Of a symbolic link; else "".
+    target: str = ""
+    #: diff_task(): "added", "changed" or "removed"; else "".
+    change: str = ""
+
+    @property
+    def path_bytes(self) -> bytes:
+        return os.fsencode(self.path)
+
+
+@dataclass(frozen=True)
+class FileList:
+    """Files in the byte order of their names."""
+
+    files: Tuple[FileInfo, ...]
+    #: There are more than max_entries.
+    truncated: bool = False
+
+    def __iter__(self) -> Iterator[FileInfo]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """What was read of a file."""
+
+    data: bytes
+    #: There is more than max_bytes.
+    truncated: bool
+    file_size_bytes: int
+
+    @property
+    def text(self) -> str:
+        return self.data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What was copied."""
+
+    entry_count: int
+    byte_count: int
+    #: Devices, FIFOs and sockets, which were left out.
+    skipped_count: int
+    #: Files that changed while they were read.
+    changed_count: int
+
+
+@dataclass(frozen=True)
 class Done:
     """Last event of an operation that runs no command."""
 
@@ -251,6 +320,11 @@ class Done:
     report: Optional[DoctorReport] = None
     tasks: Tuple[Task, ...] = ()
     commands: Tuple[CommandRecord, ...] = ()
+    files: Tuple[FileInfo, ...] = ()
+    #: Calls about files: there was more than max_bytes or max_entries.
+    truncated: bool = False
+    file_size_bytes: int = 0
+    transfer: Optional[Transfer] = None
     #: The same and more as one JSON object.
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -401,6 +475,32 @@ def _commands(raw: Any) -> Done:
     return Done(commands=tuple(commands), details=_details(raw.json))
 
 
+def _files(raw: Any) -> Done:
+    files = []
+    for index in range(raw.count):
+        item = raw.items[index].contents
+        files.append(
+            FileInfo(
+                path=os.fsdecode(item.path),
+                type="file" if item.type == FileType.REGULAR else _name(FileType, item.type),
+                mode=item.mode,
+                size_bytes=item.size_bytes,
+                mtime_ns=item.mtime_ns,
+                uid=item.uid,
+                gid=item.gid,
+                target=os.fsdecode(item.target),
+                change=_name(FileChange, item.change) if item.change else "",
+            )
+        )
+    return Done(
+        files=tuple(files),
+        truncated=bool(raw.truncated),
+        file_size_bytes=raw.file_size_bytes,
+        transfer=Transfer(raw.entry_count, raw.byte_count, raw.skipped_count, raw.changed_count),
+        details=_details(raw.json),
+    )
+
+
 def read_event(raw: Any) -> Optional[Event]:
     """A copy of a pyro_event; None for a kind of a newer library. ERROR is the caller's."""
     kind = raw.kind
@@ -420,6 +520,7 @@ def read_event(raw: Any) -> Optional[Event]:
             (raw.doctor, _doctor),
             (raw.vms, _tasks),
             (raw.commands, _commands),
+            (raw.files, _files),
         ):
             if part:
                 return read(part.contents)

@@ -546,6 +546,16 @@ CALL(vm_status, pyro_task_query, pyro_vm_list)
 CALL(vm_list_all, pyro_task_query, pyro_vm_list)
 CALL(vm_stop, pyro_task_query, pyro_vm_list)
 CALL(vm_delete, pyro_task_query, pyro_vm_list)
+CALL(file_read, pyro_file_options, pyro_file_result)
+CALL(file_write, pyro_file_options, pyro_file_result)
+CALL(file_list, pyro_file_options, pyro_file_result)
+CALL(file_stat, pyro_file_options, pyro_file_result)
+CALL(file_make_dir, pyro_file_options, pyro_file_result)
+CALL(file_remove, pyro_file_options, pyro_file_result)
+CALL(file_upload, pyro_file_options, pyro_file_result)
+CALL(file_download, pyro_file_options, pyro_file_result)
+CALL(file_diff, pyro_file_options, pyro_file_result)
+CALL(file_export, pyro_file_options, pyro_file_result)
 
 pyro_status pyro_reap_expired(pyro_context* context, pyro_vm_list** list, pyro_error** error) {
   (void)context, (void)list;
@@ -560,6 +570,13 @@ void pyro_vm_list_destroy(pyro_vm_list** list) {
 }
 void pyro_command_list_destroy(pyro_command_list** list) {
   (void)list;
+}
+void pyro_file_result_destroy(pyro_file_result** result) {
+  (void)result;
+}
+void pyro_file_options_init(pyro_file_options* options, size_t size) {
+  memset(options, 0, size);
+  options->struct_size = (uint32_t)size;
 }
 void pyro_task_options_init(pyro_task_options* options, size_t size) {
   memset(options, 0, size);

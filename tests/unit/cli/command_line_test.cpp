@@ -52,6 +52,43 @@ TEST_CASE("command line: options before and after the environment -> the same") 
   }
 }
 
+TEST_CASE("command line: task cp -> which side is the task, and which way") {
+  const auto up = std::get<FileArguments>(parse({"task", "cp", "-p", "./dir", "k7dq2mxw4zpa:/workspace/a:b"}));
+  CHECK(up.action == FileAction::copy);
+  CHECK(up.id == "k7dq2mxw4zpa");
+  CHECK(up.from == "./dir");
+  CHECK(up.to.empty());
+  CHECK(up.path == "/workspace/a:b");
+  CHECK(up.options.parents);
+  const auto down = std::get<FileArguments>(
+      parse({"task", "cp", "--max-bytes", "2G", "k7dq2mxw4zpa:out", "-", "--max-entries", "7"}));
+  CHECK(down.from.empty());
+  CHECK(down.to == "-");
+  CHECK(down.path == "out");
+  CHECK(down.options.max_bytes == std::uint64_t{2} << 30);
+  CHECK(down.options.max_entries == 7);
+  CHECK(refusal({"task", "cp", "a", "b"}).find("ID:PATH") != std::string::npos);
+  CHECK(refusal({"task", "cp", "k7dq2mxw4zpa:a", "k7dq2mxw4zpa:b"}).find("between") != std::string::npos);
+  CHECK(refusal({"task", "cp", "./k7dq2mxw4zpa:a", "b"}).find("ID:PATH") != std::string::npos);
+  CHECK(refusal({"task", "cp", "--json", "k7dq2mxw4zpa:a", "-"}).find("--json") != std::string::npos);
+}
+
+TEST_CASE("command line: other calls about files of a task -> their options") {
+  const auto write = std::get<FileArguments>(
+      parse({"task", "write", "--mode", "640", "--exclusive", "k7dq2mxw4zpa", "notes.txt", "--timeout", "none"}));
+  CHECK(write.action == FileAction::write);
+  CHECK(write.options.mode == 0640);
+  CHECK(write.options.exclusive);
+  CHECK(write.options.timeout_seconds.count() == kNoTimeout.count());
+  CHECK(std::get<FileArguments>(parse({"task", "ls", "k7dq2mxw4zpa"})).path == "/workspace");
+  CHECK(std::get<FileArguments>(parse({"task", "ls", "-r", "k7dq2mxw4zpa", "a"})).options.recursive);
+  CHECK(std::get<FileArguments>(parse({"task", "export", "k7dq2mxw4zpa", "-"})).to == "-");
+  CHECK(std::get<TaskArguments>(parse({"task", "create", "--seed", "dir", "e"})).options.seed == "dir");
+  for (const char* mode : {"0", "1000", "8", "x", "-1", ""}) {
+    CHECK(refusal({"task", "mkdir", "--mode", mode, "k7dq2mxw4zpa", "d"}).find("--mode") != std::string::npos);
+  }
+}
+
 TEST_CASE("command line: sizes and engine -> the library's options, 0 where nothing was said") {
   const auto given = std::get<RunArguments>(
       parse({"run", "--cpus", "2", "--memory", "2G", "--disk-mib", "64", "--engine", "software", "e", "--", "x"}));

@@ -278,3 +278,24 @@ TEST_CASE("session: frames that make no sense → an error, not an effect") {
   CHECK_FALSE(f.session.handle_client(parse(wire::bare_frame(FrameType::started, 7))).ok());
   CHECK_FALSE(f.session.handle_client(parse(wire::credit_frame(7, Channel::out, 1))).ok());
 }
+
+TEST_CASE(
+    "session: the client of an operation on files goes → what only it has a use for is killed, the rest ends its "
+    "input") {
+  for (const bool ends_with_client : {true, false}) {
+    std::vector<Frame> agent;
+    wire::Exec exec = Fixture::exec();
+    exec.file_request.resize(10);
+    exec.ends_with_client = ends_with_client;
+    Session session(7, 3, exec,
+                    {[](const base::Bytes&) {}, [](const base::Bytes&) {},
+                     [&agent](const base::Bytes& bytes) { agent.push_back(parse(bytes)); },
+                     [&agent](const base::Bytes& bytes) { agent.push_back(parse(bytes)); }});
+    session.dispatch();
+    REQUIRE(session.handle_agent(parse(wire::bare_frame(FrameType::started, 3))).ok());
+    session.detach();
+    CHECK(agent[1].type == (ends_with_client ? FrameType::kill : FrameType::data));
+    CHECK(agent.back().type == FrameType::data);
+    CHECK(agent.back().ends_channel());
+  }
+}

@@ -231,7 +231,7 @@ TEST_SUITE("wire") {
 
   TEST_CASE("exec: a flag that is neither 0 nor 1 → refused") {
     Bytes bytes = exec().encode();
-    bytes[bytes.size() - 13] = std::byte{2};  // pty, before two u16 and one u64
+    bytes[bytes.size() - 18] = std::byte{2};  // pty, before two u16, one u64, an empty file request and another flag
     CHECK_FALSE(Exec::decode(bytes).ok());
   }
 

@@ -1,0 +1,195 @@
+#include "client/file_sink.hpp"
+
+#include "tree/extractor.hpp"
+#include "tree/file_error.hpp"
+
+#include <cerrno>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace pyro::client {
+
+namespace {
+
+using base::Fd;
+using base::Result;
+using base::Status;
+
+// Of one entry: two long names and what goes around them, and the end of the stream.
+constexpr std::uint64_t kMaxHeadersBytes = 64 * 1024;
+
+std::string without_slashes(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) {
+    path.pop_back();
+  }
+  return path;
+}
+
+struct Parts {
+  std::string directory;
+  std::string name;
+};
+
+Parts split(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) {
+    return {".", path};
+  }
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+Result<Fd> open_directory(const std::string& path) {
+  Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) {
+    return tree::file_error(errno, "cannot open the directory", path);
+  }
+  return directory;
+}
+
+bool is_directory(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+class TarFileSink final : public FileSink {
+ public:
+  TarFileSink(Fd directory, tree::NewFile file, std::string name, const FileJob& job)
+      : directory_(std::move(directory)),
+        file_(std::move(file)),
+        name_(std::move(name)),
+        path_(job.local_path),
+        check_(job.request) {}
+
+  Status feed(base::ByteView bytes) override {
+    PYRO_TRY(check_.feed(bytes));
+    return file_.write(bytes, path_);
+  }
+  Status finish() override {
+    PYRO_TRY(check_.finish());
+    return file_.place(name_, false, path_);
+  }
+
+ private:
+  Fd directory_;
+  tree::NewFile file_;
+  std::string name_;
+  std::string path_;
+  TarCheck check_;
+};
+
+class TreeSink final : public FileSink {
+ public:
+  explicit TreeSink(const FileJob& job)
+      : path_(job.local_path),
+        guest_path_(job.request.path),
+        limits_{job.request.max_entries, job.request.max_bytes, job.request.max_path_bytes} {}
+
+  Status feed(base::ByteView bytes) override {
+    if (extractor_) {
+      return extractor_->feed(bytes);
+    }
+    first_.insert(first_.end(), bytes.begin(), bytes.end());
+    // Whether it is a directory or a file tells the first entry.
+    PYRO_TRY_ASSIGN(const auto step, first_reader_.next(bytes));
+    if (step.kind == tree::TarReader::Kind::more) {
+      return base::success();
+    }
+    if (step.kind == tree::TarReader::Kind::entry && first_reader_.entry().type == tree::EntryType::directory) {
+      PYRO_TRY(open_tree());
+    } else {
+      PYRO_TRY(open_file());
+    }
+    return extractor_->feed(first_);
+  }
+  Status finish() override {
+    return extractor_ ? extractor_->finish()
+                      : Status(base::make_error(PYRO_ERROR_INVALID, "the guest's tar stream was cut off"));
+  }
+  [[nodiscard]] tree::Counts counts() const noexcept override {
+    return extractor_ ? extractor_->counts() : tree::Counts{};
+  }
+
+ private:
+  Status open_tree() {
+    if (::mkdir(path_.c_str(), 0777) != 0 && errno != EEXIST) {
+      return tree::file_error(errno, "cannot make the directory", path_);
+    }
+    PYRO_TRY_ASSIGN(Fd root, open_directory(path_));
+    extractor_.emplace(std::move(root), limits_, path_);
+    return base::success();
+  }
+
+  // The name is the caller's: what the guest calls the file does not count.
+  Status open_file() {
+    Parts parts = split(path_);
+    if (path_.ends_with('/') || is_directory(path_)) {
+      parts = {path_, split(without_slashes(guest_path_)).name};
+      if (parts.name.empty() || parts.name == "." || parts.name == "..") {
+        return base::make_error(PYRO_ERROR_INVALID, "{} has no name to give to a file in {}", tree::shown(guest_path_),
+                                tree::shown(path_));
+      }
+    }
+    PYRO_TRY_ASSIGN(Fd directory, open_directory(parts.directory));
+    extractor_.emplace(std::move(directory), parts.name, limits_, parts.directory + "/" + parts.name);
+    return base::success();
+  }
+
+  std::string path_;
+  std::string guest_path_;
+  tree::Limits limits_;
+  base::Bytes first_;
+  tree::TarReader first_reader_;
+  std::optional<tree::Extractor> extractor_;
+};
+
+}  // namespace
+
+Status TarCheck::feed(base::ByteView bytes) {
+  total_bytes_ += bytes.size();
+  while (true) {
+    PYRO_TRY_ASSIGN(const auto step, reader_.next(bytes));
+    if (step.kind == tree::TarReader::Kind::entry) {
+      const tree::TarEntry& entry = reader_.entry();
+      if (++counts_.entries > limits_.max_entries || entry.size > limits_.max_bytes - counts_.bytes) {
+        return base::make_error(PYRO_ERROR_LIMIT,
+                                "the guest sent more than max_entries ({}) or max_bytes ({}): stopped",
+                                limits_.max_entries, limits_.max_bytes);
+      }
+      counts_.bytes += entry.size;
+    }
+    // Headers are not counted as contents, but a guest may not send any number of them.
+    if (total_bytes_ > counts_.bytes + (counts_.entries + 1) * kMaxHeadersBytes) {
+      return base::make_error(PYRO_ERROR_LIMIT, "the guest sent more headers than files have: stopped");
+    }
+    if (step.kind == tree::TarReader::Kind::more || step.kind == tree::TarReader::Kind::end) {
+      return base::success();
+    }
+  }
+}
+
+Status TarCheck::finish() const {
+  return reader_.has_ended() ? base::success()
+                             : Status(base::make_error(PYRO_ERROR_INVALID, "the guest's tar stream was cut off"));
+}
+
+Result<std::unique_ptr<FileSink>> make_file_sink(const FileJob& job) {
+  if (job.request.verb != wire::FileVerb::download || job.local_path.empty()) {
+    return std::unique_ptr<FileSink>();
+  }
+  if (!job.is_tar) {
+    return std::unique_ptr<FileSink>(std::make_unique<TreeSink>(job));
+  }
+  const Parts parts = split(job.local_path);
+  if (parts.name.empty() || is_directory(job.local_path)) {
+    return base::make_error(PYRO_ERROR_STATE, "cannot write {}: it is a directory; name a tar file",
+                            tree::shown(job.local_path));
+  }
+  PYRO_TRY_ASSIGN(Fd directory, open_directory(parts.directory));
+  PYRO_TRY_ASSIGN(tree::NewFile file, tree::NewFile::create(directory.get(), job.local_path));
+  return std::unique_ptr<FileSink>(
+      std::make_unique<TarFileSink>(std::move(directory), std::move(file), parts.name, job));
+}
+
+}  // namespace pyro::client
