@@ -58,6 +58,10 @@ struct Event {
   const CommandList* commands = nullptr;
   /// started: the command's number in its task. stdout_data, stderr_data of start_logs_task(): whose it is.
   std::uint64_t command_number = 0;
+  /// started: the command has a terminal.
+  bool pty = false;
+  /// started: what is written with write_stdin() reaches the command.
+  bool stdin_open = false;
 };
 
 /// Called with the events of kind progress.
@@ -395,6 +399,8 @@ class Operation {
       event_.doctor = &doctor_.emplace(detail::make_report(*raw.doctor));
     }
     event_.command_number = raw.command_number;
+    event_.pty = raw.pty != 0;
+    event_.stdin_open = raw.stdin_open != 0;
     if (raw.vms != nullptr) {
       event_.tasks = &tasks_.emplace(detail::make_tasks(*raw.vms));
     }
@@ -530,7 +536,8 @@ class RunOperation : public Operation {
   std::string stderr_data_;
 };
 
-/// A command in a task. When this object goes before the command has ended, the command goes on with its input closed.
+/// A command in a task, started here or attached to. When this object goes before the command has ended, the command goes
+/// on; its input is closed then, unless it has a terminal or ExecOptions::keep_stdin, or somebody else may write to it.
 /// Events as RunOperation's; of a detached one: progress*, done.
 class ExecOperation : public RunOperation {
  public:

@@ -55,6 +55,25 @@ struct ExecOptions {
   std::uint32_t pty_columns = 0;
   Seconds timeout_seconds{};
   std::uint64_t output_limit_bytes = 0;
+  /// Its input stays open when its client goes, for those who attach later. With a terminal that is always so.
+  bool keep_stdin = false;
+};
+
+/// Which command to attach to.
+struct AttachOptions {
+  /// Of the command in its task, from 1 on. Required.
+  std::uint64_t command_number = 0;
+  /// Take part in the command's input: ExecOperation::write_stdin(). Else it is left alone.
+  bool stdin_stream = false;
+  /// Size that the command's terminal gets, 1 to 65535 each; then the program in it is asked to redraw. Default: as it
+  /// is.
+  std::uint32_t pty_rows = 0;
+  std::uint32_t pty_columns = 0;
+  /// How much of what it printed before is told, the last part, both streams together. Default: 64 KiB.
+  /// UINT64_MAX: all that is kept.
+  std::uint64_t tail_bytes = 0;
+  /// As in RunOptions.
+  std::uint64_t output_limit_bytes = 0;
 };
 
 /// What a task's VM is doing.
