@@ -1,5 +1,6 @@
 #include "cli/command_line.hpp"
 
+#include "cli/attach_options.hpp"
 #include "cli/run_options.hpp"
 #include "cli/task_options.hpp"
 
@@ -141,6 +142,8 @@ CommandLine parse_command_line(int argc, char** argv) {
   RunTexts vm_exec_texts;
   TaskArguments vm;
   RunTexts vm_texts;
+  RunArguments attach;
+  AttachTexts attach_texts;
   EnvArguments env_arguments;
   DoctorArguments doctor_arguments;
 
@@ -154,6 +157,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   CLI::App* run_command = add_run(app, run, texts);
   CLI::App* task_command = add_task(app, task, task_texts);
   CLI::App* exec_command = add_task_exec(task_command, exec, exec_texts);
+  CLI::App* attach_command = add_task_attach(task_command, attach, attach_texts);
   CLI::App* vm_command = add_vm(app, vm, vm_texts);
   CLI::App* vm_exec_command = add_vm_exec(vm_command, vm_exec, vm_exec_texts);
   CLI::App* env_command = add_env(app, env_arguments);
@@ -169,6 +173,10 @@ CommandLine parse_command_line(int argc, char** argv) {
     if (task_command->got_subcommand(exec_command)) {
       understand_run(exec, exec_texts, exec_command, std::move(arguments.command));
       return exec;
+    }
+    if (task_command->got_subcommand(attach_command)) {
+      understand_attach(attach, attach_texts, attach_command);
+      return attach;
     }
     if (vm_command->got_subcommand(vm_exec_command)) {
       understand_run(vm_exec, vm_exec_texts, vm_exec_command, std::move(arguments.command));
