@@ -60,8 +60,13 @@ base::Status AttachOp::step() {
     PYRO_TRY_ASSIGN(const bool all, emit_output());
     unread_ = !all;
   }
-  if (unread_ || has_events()) {
-    return base::success();
+  if (unread_ || (phase_ == Phase::ending && has_events())) {
+    // No descriptor tells of what is in a file: whoever has taken these events and waits is to come back at once.
+    awake_ = true;
+    return poller().set_deadline(base::monotonic_ms());
+  }
+  if (std::exchange(awake_, false)) {
+    PYRO_TRY(poller().set_deadline(0));
   }
   if (phase_ == Phase::ending) {
     finish();

@@ -98,6 +98,8 @@ class AttachOp final : public Op {
   /// There may be output that was not read yet.
   bool unread_ = true;
   bool watching_ = false;
+  /// The poller wakes without being told by anybody.
+  bool awake_ = false;
 
   wire::SendCredit stdin_credit_;
   bool stdin_closed_ = false;
