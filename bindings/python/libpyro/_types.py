@@ -216,6 +216,10 @@ class Started:
     vm_id: str
     #: Of the command in its task; 0 in a one-shot VM.
     command_number: int = 0
+    #: It has a terminal.
+    pty: bool = False
+    #: What is written to the operation's input reaches it.
+    stdin_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -411,7 +415,7 @@ def read_event(raw: Any) -> Optional[Event]:
     if kind == EventKind.PROGRESS:
         return Progress(text(raw.stage), text(raw.message), raw.done, raw.total)
     if kind == EventKind.STARTED:
-        return Started(text(raw.vm_id), raw.command_number)
+        return Started(text(raw.vm_id), raw.command_number, bool(raw.pty), bool(raw.stdin_open))
     if kind == EventKind.EXIT:
         return Exit(_result(raw.result.contents))
     if kind == EventKind.DONE:
