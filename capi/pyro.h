@@ -425,6 +425,10 @@ typedef struct pyro_vm_info {
   uint64_t cpu_time_ms;
   /** What its files take on the host's disk. */
   uint64_t disk_used_bytes;
+  /** Of one that runs: what its processes (supervisor and engine, the guest in them) hold of the host's memory besides files: anonymous and shared memory. Pages that VMs share count for each. 0: it does not run, or it cannot be told. */
+  uint64_t host_memory_bytes;
+  /** Of one that runs: CPU time of these processes since its start. 0 as above. */
+  uint64_t host_cpu_time_ms;
 } pyro_vm_info;
 
 /** What calls about tasks and VMs give. */

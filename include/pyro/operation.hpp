@@ -196,6 +196,8 @@ inline TaskList make_tasks(const pyro_vm_list& from) {
     task.uptime_ms = item.uptime_ms;
     task.cpu_time_ms = item.cpu_time_ms;
     task.disk_used_bytes = item.disk_used_bytes;
+    task.host_memory_bytes = item.host_memory_bytes;
+    task.host_cpu_time_ms = item.host_cpu_time_ms;
   }
   to.json = text(from.json);
   return to;

@@ -139,6 +139,11 @@ struct TaskInfo {
   std::uint64_t cpu_time_ms = 0;
   /// What its files take on the host's disk.
   std::uint64_t disk_used_bytes = 0;
+  /// Of one that runs: what its processes (supervisor and engine, the guest in them) hold of the host's memory besides
+  /// files: anonymous and shared memory. Pages that VMs share count for each. 0: it does not run, or it cannot be told.
+  std::uint64_t host_memory_bytes = 0;
+  /// Of one that runs: CPU time of these processes since its start. 0 as above.
+  std::uint64_t host_cpu_time_ms = 0;
 };
 
 /// One VM of the explicit life cycle: told of in the same words.

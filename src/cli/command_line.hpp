@@ -68,13 +68,22 @@ struct DoctorArguments {
   CommonOptions common;
 };
 
+/// pyro top
+struct TopArguments {
+  CommonOptions common;
+  Seconds interval{2};
+  /// The interval was asked for: go on after the first look, whatever stdout is.
+  bool repeats = false;
+  bool once = false;
+};
+
 /// Nothing more to do: help or the version was asked for, or the command line is wrong.
 struct Answer {
   int exit_code = 0;
   std::string text;
 };
 
-using CommandLine = std::variant<Answer, RunArguments, TaskArguments, EnvArguments, DoctorArguments>;
+using CommandLine = std::variant<Answer, RunArguments, TaskArguments, EnvArguments, DoctorArguments, TopArguments>;
 
 CommandLine parse_command_line(int argc, char** argv);
 

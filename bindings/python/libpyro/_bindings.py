@@ -393,6 +393,11 @@ class pyro_vm_info(ctypes.Structure):
     cpu_time_ms: int
     #: What its files take on the host's disk.
     disk_used_bytes: int
+    #: Of one that runs: what its processes (supervisor and engine, the guest in them) hold of the host's memory besides
+    #: files: anonymous and shared memory.
+    host_memory_bytes: int
+    #: Of one that runs.
+    host_cpu_time_ms: int
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -415,6 +420,8 @@ class pyro_vm_info(ctypes.Structure):
         ("uptime_ms", ctypes.c_uint64),
         ("cpu_time_ms", ctypes.c_uint64),
         ("disk_used_bytes", ctypes.c_uint64),
+        ("host_memory_bytes", ctypes.c_uint64),
+        ("host_cpu_time_ms", ctypes.c_uint64),
     ]
 
 

@@ -143,6 +143,9 @@ class Task:
     expires_at: int
     #: What its files take on the host's disk.
     disk_used_bytes: int
+    #: Of one that runs: memory of its processes besides files, and their CPU time. 0: it does not run, or not known.
+    host_memory_bytes: int
+    host_cpu_time_ms: int
     #: These only from status_task().
     running_commands: int
     uptime_ms: int
@@ -363,6 +366,8 @@ def _tasks(raw: Any) -> Done:
                 started_at=item.started_at,
                 expires_at=item.expires_at,
                 disk_used_bytes=item.disk_used_bytes,
+                host_memory_bytes=item.host_memory_bytes,
+                host_cpu_time_ms=item.host_cpu_time_ms,
                 running_commands=item.running_commands,
                 uptime_ms=item.uptime_ms,
                 cpu_time_ms=item.cpu_time_ms,

@@ -43,8 +43,7 @@ TEST_CASE("detach keys: lists -> what a terminal sends; nonsense -> refused") {
       keys.filter("\x1d"
                   "d",
                   out));
-  for (const char* wrong :
-       {"", "ctrl-", "ctrl-p,", "hyper-x", "ctrl-@", "a,,b", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"}) {
+  for (const char* wrong : {"", "ctrl-", "ctrl-p,", "hyper-x", "ctrl-@", "a,,b", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS((void)DetachKeys::parse("--detach-keys", wrong), Error);
   }
