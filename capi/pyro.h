@@ -425,6 +425,10 @@ typedef struct pyro_vm_info {
   uint64_t cpu_time_ms;
   /** What its files take on the host's disk. */
   uint64_t disk_used_bytes;
+  /** Of one that runs: what its processes (supervisor and engine, the guest in them) hold of the host's memory besides files: anonymous and shared memory. Pages that VMs share count for each. 0: it does not run, or it cannot be told. */
+  uint64_t host_memory_bytes;
+  /** Of one that runs: CPU time of these processes since its start. 0 as above. */
+  uint64_t host_cpu_time_ms;
 } pyro_vm_info;
 
 /** What calls about tasks and VMs give. */
@@ -594,9 +598,13 @@ typedef struct pyro_event {
   /** STARTED: number of the command in its task, 0 in a one-shot VM. STDOUT, STDERR of pyro_task_logs_start(): the command that printed it. */
   uint64_t command_number;
   const pyro_file_result *files;
+  /** STARTED: 1: the command has a terminal. */
+  uint32_t pty;
+  /** STARTED: 1: what is written with pyro_op_write_stdin() reaches the command. */
+  uint32_t stdin_open;
 } pyro_event;
 
-#define PYRO_EVENT_INIT {(uint32_t)sizeof(pyro_event), 0, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL}
+#define PYRO_EVENT_INIT {(uint32_t)sizeof(pyro_event), 0, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, 0, 0}
 
 /** A descriptor that is readable while pyro_op_next() may have something to do. It is constant, level-triggered, may wake for nothing, and belongs to the operation: poll it, do not read or close it. -1 for NULL or in a forked child. Since 0.1. */
 PYRO_API int pyro_op_fd(const pyro_op *op) PYRO_NOEXCEPT;
@@ -808,13 +816,38 @@ typedef struct pyro_exec_options {
   uint32_t pty_columns;
   double timeout_seconds;
   uint64_t output_limit_bytes;
+  /** 1: its input stays open when its client goes, for those who attach later (pyro_task_attach_start()). With a terminal that is always so. */
+  uint32_t keep_stdin;
+  uint32_t reserved;
 } pyro_exec_options;
 
 #define PYRO_EXEC_OPTIONS_INIT \
-  {(uint32_t)sizeof(pyro_exec_options), 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0.0, 0}
+  {(uint32_t)sizeof(pyro_exec_options), 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0.0, 0, 0, 0}
 
 /** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
 PYRO_API void pyro_exec_options_init(pyro_exec_options *options, size_t size) PYRO_NOEXCEPT;
+
+/** Which command to attach to. All pointers are borrowed for the call only. */
+typedef struct pyro_attach_options {
+  uint32_t struct_size;
+  /** pyro_stdin_mode: DATA (the default) leaves the command's input alone, STREAM takes part in it. */
+  uint32_t stdin_mode;
+  const char *task_id;
+  /** Of the command in its task, from 1 on. */
+  uint64_t command_number;
+  /** Size that the command's terminal gets, 1 to 65535 each; then the program in it is asked to redraw. Default: as it is. */
+  uint32_t pty_rows;
+  uint32_t pty_columns;
+  /** How much of what it printed before is told, the last part, both streams together. Default: 64 KiB. UINT64_MAX: all that is kept. */
+  uint64_t tail_bytes;
+  /** As in pyro_run_options. */
+  uint64_t output_limit_bytes;
+} pyro_attach_options;
+
+#define PYRO_ATTACH_OPTIONS_INIT {(uint32_t)sizeof(pyro_attach_options), 0, NULL, 0, 0, 0, 0, 0}
+
+/** Zeroes `size` bytes at `options` and sets struct_size. Since 0.1. */
+PYRO_API void pyro_attach_options_init(pyro_attach_options *options, size_t size) PYRO_NOEXCEPT;
 
 /** How pyro_task_logs_start() tells what commands printed. */
 typedef enum pyro_logs_mode {
@@ -853,10 +886,24 @@ PYRO_API pyro_status pyro_task_create_start(pyro_context *context, const pyro_ta
 
 /**
  * Runs a command in a running task. Several may run at once. When the client goes, or ends the operation, the
- * command goes on with its input closed. *result is owned: pyro_result_destroy(). Also NOT_STARTED and OUTCOME_UNKNOWN.
+ * command goes on. Its input is closed then, unless it has a terminal, keep_stdin says otherwise, or somebody who is
+ * attached may write to it. *result is owned: pyro_result_destroy(). Also NOT_STARTED and OUTCOME_UNKNOWN.
  */
 PYRO_API pyro_status pyro_task_exec(pyro_context *context, const pyro_exec_options *options, pyro_result **result, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_task_exec_start(pyro_context *context, const pyro_exec_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/**
+ * Attaches to a command that somebody started in a task, and waits for its end; any number may at once, and all are
+ * equal: input goes to the command in the order of its arrival, the last size of the terminal counts, whoever closes the
+ * input closes it for all. Events as pyro_task_exec_start(): STARTED, the tail of what it printed, then what it prints,
+ * nothing lost or told twice, then EXIT. One that has ended is told of in the same way. pyro_op_cancel() detaches; the
+ * command goes on as in pyro_task_exec(). A client that takes no events makes nobody wait: what the journal drops
+ * meanwhile (more than 16 MiB behind) is lost to it. A client of pyro_task_exec_start() that makes the command wait for
+ * ten seconds while others are attached gets an ERROR (LIMIT), and the command goes on without it.
+ * *result is owned: pyro_result_destroy(). Also NOT_FOUND (no such command) and OUTCOME_UNKNOWN. Since 0.1.
+ */
+PYRO_API pyro_status pyro_task_attach(pyro_context *context, const pyro_attach_options *options, pyro_result **result, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_task_attach_start(pyro_context *context, const pyro_attach_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
 /** What it does now, with all that is known of it. */
 PYRO_API pyro_status pyro_task_status(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;

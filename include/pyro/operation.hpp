@@ -60,6 +60,10 @@ struct Event {
   const FileResult* files = nullptr;
   /// started: the command's number in its task. stdout_data, stderr_data of start_logs_task(): whose it is.
   std::uint64_t command_number = 0;
+  /// started: the command has a terminal.
+  bool pty = false;
+  /// started: what is written with write_stdin() reaches the command.
+  bool stdin_open = false;
 };
 
 /// Called with the events of kind progress.
@@ -194,6 +198,8 @@ inline TaskList make_tasks(const pyro_vm_list& from) {
     task.uptime_ms = item.uptime_ms;
     task.cpu_time_ms = item.cpu_time_ms;
     task.disk_used_bytes = item.disk_used_bytes;
+    task.host_memory_bytes = item.host_memory_bytes;
+    task.host_cpu_time_ms = item.host_cpu_time_ms;
   }
   to.json = text(from.json);
   return to;
@@ -420,6 +426,8 @@ class Operation {
       event_.doctor = &doctor_.emplace(detail::make_report(*raw.doctor));
     }
     event_.command_number = raw.command_number;
+    event_.pty = raw.pty != 0;
+    event_.stdin_open = raw.stdin_open != 0;
     if (raw.vms != nullptr) {
       event_.tasks = &tasks_.emplace(detail::make_tasks(*raw.vms));
     }
@@ -558,7 +566,8 @@ class RunOperation : public Operation {
   std::string stderr_data_;
 };
 
-/// A command in a task. When this object goes before the command has ended, the command goes on with its input closed.
+/// A command in a task, started here or attached to. When this object goes before the command has ended, the command goes
+/// on; its input is closed then, unless it has a terminal or ExecOptions::keep_stdin, or somebody else may write to it.
 /// Events as RunOperation's; of a detached one: progress*, done.
 class ExecOperation : public RunOperation {
  public:

@@ -275,6 +275,30 @@ class Pyro {
     return start_exec(task_id, options, true);
   }
 
+  /// Attaches to a command that somebody started in a task, and waits for its end. Any number may at once, and all are
+  /// equal; what was printed before comes first, as far as AttachOptions::tail_bytes says, and nothing is lost or told
+  /// twice. One that has ended is told of in the same way. Also throws Error: not_found (no such command),
+  /// outcome_unknown. Since 0.1.
+  [[nodiscard]] Result attach_task(const std::string& task_id, const AttachOptions& options) const {
+    if (options.stdin_stream) {
+      throw Error(ErrorCode::invalid, "stdin_stream is not for the blocking call: use start_attach_task()");
+    }
+    return start_attach_task(task_id, options).wait();
+  }
+  /// The same as an operation: its end, or cancel(), detaches, and the command goes on. Since 0.1.
+  [[nodiscard]] ExecOperation start_attach_task(const std::string& task_id, const AttachOptions& options) const {
+    pyro_attach_options c_options{};
+    c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
+    c_options.task_id = detail::c_string(task_id, "task_id");
+    c_options.command_number = options.command_number;
+    c_options.stdin_mode = options.stdin_stream ? PYRO_STDIN_STREAM : PYRO_STDIN_DATA;
+    c_options.pty_rows = options.pty_rows;
+    c_options.pty_columns = options.pty_columns;
+    c_options.tail_bytes = options.tail_bytes;
+    c_options.output_limit_bytes = options.output_limit_bytes;
+    return ExecOperation(start_op(pyro_task_attach_start, &c_options), options.output_limit_bytes);
+  }
+
   /// What it does now, with all that is known of it. Since 0.1.
   [[nodiscard]] TaskInfo status_task(const std::string& task_id) const {
     return one(start_status_task(task_id).wait());
@@ -728,6 +752,7 @@ class Pyro {
     c_options.struct_size = static_cast<std::uint32_t>(sizeof c_options);
     c_options.task_id = detail::c_string(task_id, "task_id");
     command.fill(options, c_options);
+    c_options.keep_stdin = options.keep_stdin ? 1 : 0;
     return c_options;
   }
 

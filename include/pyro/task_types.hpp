@@ -58,6 +58,25 @@ struct ExecOptions {
   std::uint32_t pty_columns = 0;
   Seconds timeout_seconds{};
   std::uint64_t output_limit_bytes = 0;
+  /// Its input stays open when its client goes, for those who attach later. With a terminal that is always so.
+  bool keep_stdin = false;
+};
+
+/// Which command to attach to.
+struct AttachOptions {
+  /// Of the command in its task, from 1 on. Required.
+  std::uint64_t command_number = 0;
+  /// Take part in the command's input: ExecOperation::write_stdin(). Else it is left alone.
+  bool stdin_stream = false;
+  /// Size that the command's terminal gets, 1 to 65535 each; then the program in it is asked to redraw. Default: as it
+  /// is.
+  std::uint32_t pty_rows = 0;
+  std::uint32_t pty_columns = 0;
+  /// How much of what it printed before is told, the last part, both streams together. Default: 64 KiB.
+  /// UINT64_MAX: all that is kept.
+  std::uint64_t tail_bytes = 0;
+  /// As in RunOptions.
+  std::uint64_t output_limit_bytes = 0;
 };
 
 /// What a task's VM is doing.
@@ -123,6 +142,11 @@ struct TaskInfo {
   std::uint64_t cpu_time_ms = 0;
   /// What its files take on the host's disk.
   std::uint64_t disk_used_bytes = 0;
+  /// Of one that runs: what its processes (supervisor and engine, the guest in them) hold of the host's memory besides
+  /// files: anonymous and shared memory. Pages that VMs share count for each. 0: it does not run, or it cannot be told.
+  std::uint64_t host_memory_bytes = 0;
+  /// Of one that runs: CPU time of these processes since its start. 0 as above.
+  std::uint64_t host_cpu_time_ms = 0;
 };
 
 /// One VM of the explicit life cycle: told of in the same words.

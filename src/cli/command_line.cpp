@@ -1,6 +1,8 @@
 #include "cli/command_line.hpp"
 
 #include "cli/file_options.hpp"
+#include "cli/attach_options.hpp"
+#include "cli/option_values.hpp"
 #include "cli/run_options.hpp"
 #include "cli/task_options.hpp"
 
@@ -95,6 +97,28 @@ CLI::App* add_doctor(CLI::App& app, DoctorArguments& arguments) {
   return command;
 }
 
+CLI::App* add_top(CLI::App& app, TopArguments& arguments, std::string& interval) {
+  CLI::App* command = app.add_subcommand("top", "Running VMs, live: CPU, memory, disk, uptime");
+  command->add_option("--interval", interval, "Time between two looks (2)")->type_name("SECONDS");
+  command->add_flag("--once", arguments.once, "One look, then end");
+  add_common(command, arguments.common);
+  command->footer(
+      "On a terminal until q or Ctrl-C. Elsewhere, and with --json, one look; with --interval one after the other,\n"
+      "with --json a line each. CPU% is of one CPU of the host; memory is what a VM's processes hold besides files.\n"
+      "Example:\n  pyro top");
+  return command;
+}
+
+void understand_top(TopArguments& arguments, const std::string& interval, const CLI::App* command) {
+  arguments.repeats = command->count("--interval") != 0;
+  if (arguments.repeats) {
+    arguments.interval = parse_seconds("--interval", interval);
+    if (arguments.interval.count() < 0.1 || arguments.interval.count() > 3600) {
+      throw Error(ErrorCode::invalid, "--interval: 0.1 to 3600 are possible");
+    }
+  }
+}
+
 // Everything behind the first "--" of `run`, `task exec` and `vm exec` is the command, byte for byte: the parser never sees it.
 struct SplitArguments {
   std::vector<std::string> options;  // last first, as the parser wants them
@@ -144,8 +168,12 @@ CommandLine parse_command_line(int argc, char** argv) {
   RunTexts vm_exec_texts;
   TaskArguments vm;
   RunTexts vm_texts;
+  RunArguments attach;
+  AttachTexts attach_texts;
   EnvArguments env_arguments;
   DoctorArguments doctor_arguments;
+  TopArguments top;
+  std::string top_interval;
 
   CLI::App app("Run commands that nobody has read in microVMs.", "pyro");
   app.set_version_flag("--version", fmt::format("pyro {}", version()));
@@ -158,14 +186,20 @@ CommandLine parse_command_line(int argc, char** argv) {
   CLI::App* task_command = add_task(app, task, task_texts);
   CLI::App* exec_command = add_task_exec(task_command, exec, exec_texts);
   add_files(task_command, files, file_texts);
+  CLI::App* attach_command = add_task_attach(task_command, attach, attach_texts);
   CLI::App* vm_command = add_vm(app, vm, vm_texts);
   CLI::App* vm_exec_command = add_vm_exec(vm_command, vm_exec, vm_exec_texts);
   CLI::App* env_command = add_env(app, env_arguments);
   add_doctor(app, doctor_arguments);
+  CLI::App* top_command = add_top(app, top, top_interval);
 
   SplitArguments arguments = split(argc, argv);
   try {
     app.parse(arguments.options);
+    if (app.got_subcommand(top_command)) {
+      understand_top(top, top_interval, top_command);
+      return top;
+    }
     if (app.got_subcommand(run_command)) {
       understand_run(run, texts, run_command, std::move(arguments.command));
       return run;
@@ -173,6 +207,10 @@ CommandLine parse_command_line(int argc, char** argv) {
     if (task_command->got_subcommand(exec_command)) {
       understand_run(exec, exec_texts, exec_command, std::move(arguments.command));
       return exec;
+    }
+    if (task_command->got_subcommand(attach_command)) {
+      understand_attach(attach, attach_texts, attach_command);
+      return attach;
     }
     if (vm_command->got_subcommand(vm_exec_command)) {
       understand_run(vm_exec, vm_exec_texts, vm_exec_command, std::move(arguments.command));

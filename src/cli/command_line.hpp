@@ -1,6 +1,7 @@
 // The command line: what was asked for, as values. Does no work and touches no file.
 #pragma once
 
+#include "cli/detach_keys.hpp"
 #include "cli/report.hpp"
 
 #include <pyro/pyro.hpp>
@@ -10,7 +11,7 @@
 
 namespace pyro::cli {
 
-/// pyro run, pyro task exec, pyro vm exec
+/// pyro run, pyro task exec, pyro task attach, pyro vm exec
 struct RunArguments {
   CommonOptions common;
   RunOptions options;
@@ -24,6 +25,14 @@ struct RunArguments {
   bool interactive = false;
   /// Never read standard input.
   bool no_stdin = false;
+  /// Detached: its input stays open for who attaches.
+  bool keep_stdin = false;
+  /// pyro task attach: of the command. Else 0.
+  std::uint64_t attach_number = 0;
+  /// pyro task attach: how much of what it printed before; 0: the default.
+  std::uint64_t tail_bytes = 0;
+  /// In a task, at a terminal.
+  DetachKeys detach_keys = {};
 };
 
 enum class TaskAction { create, status, list, logs, stop, start, ttl, remove, reap };
@@ -73,13 +82,23 @@ struct DoctorArguments {
   CommonOptions common;
 };
 
+/// pyro top
+struct TopArguments {
+  CommonOptions common;
+  Seconds interval{2};
+  /// The interval was asked for: go on after the first look, whatever stdout is.
+  bool repeats = false;
+  bool once = false;
+};
+
 /// Nothing more to do: help or the version was asked for, or the command line is wrong.
 struct Answer {
   int exit_code = 0;
   std::string text;
 };
 
-using CommandLine = std::variant<Answer, RunArguments, TaskArguments, FileArguments, EnvArguments, DoctorArguments>;
+using CommandLine =
+    std::variant<Answer, RunArguments, TaskArguments, FileArguments, EnvArguments, DoctorArguments, TopArguments>;
 
 CommandLine parse_command_line(int argc, char** argv);
 

@@ -23,9 +23,13 @@ void Input::read() {
       say(fmt::format("cannot read standard input: {}", std::strerror(errno)));
     }
   }
-  begin_ = 0;
-  size_ = count > 0 ? static_cast<std::size_t>(count) : 0;
   at_end_ = count <= 0;
+  pending_ = std::string_view(buffer_.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+  if (is_terminal_) {
+    typed_.clear();
+    detached_ = keys_.filter(pending_, typed_);
+    pending_ = typed_;
+  }
 }
 
 void Input::push(RunOperation& operation) {
@@ -33,14 +37,14 @@ void Input::push(RunOperation& operation) {
     return;
   }
   try {
-    while (begin_ < size_) {
-      const std::size_t taken = operation.write_stdin(std::string_view(buffer_.data() + begin_, size_ - begin_));
+    while (!pending_.empty()) {
+      const std::size_t taken = operation.write_stdin(pending_);
       if (taken == 0) {
         return;
       }
-      begin_ += taken;
+      pending_.remove_prefix(taken);
     }
-    if (at_end_) {
+    if (at_end_ && !is_terminal_) {
       operation.close_stdin();
       open_ = false;
     }

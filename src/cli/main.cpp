@@ -6,6 +6,7 @@
 #include "cli/run_command.hpp"
 #include "cli/signals.hpp"
 #include "cli/task_command.hpp"
+#include "cli/top_command.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ struct Execute {
   int operator()(const FileArguments& arguments) const { return file_command(arguments, signals); }
   int operator()(const EnvArguments& arguments) const { return env_command(arguments, signals); }
   int operator()(const DoctorArguments& arguments) const { return doctor_command(arguments, signals); }
+  int operator()(const TopArguments& arguments) const { return top_command(arguments, signals); }
 };
 
 bool wants_json(const CommandLine& command_line) {

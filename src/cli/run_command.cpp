@@ -42,6 +42,22 @@ ExecOptions exec_options(const RunOptions& from) {
   return to;
 }
 
+ExecOptions exec_options(const RunArguments& from) {
+  ExecOptions to = exec_options(from.options);
+  to.keep_stdin = from.keep_stdin;
+  return to;
+}
+
+AttachOptions attach_options(const RunArguments& from) {
+  AttachOptions to;
+  to.command_number = from.attach_number;
+  to.stdin_stream = from.options.stdin_stream;
+  to.pty_rows = from.options.pty_rows;
+  to.pty_columns = from.options.pty_columns;
+  to.tail_bytes = from.tail_bytes;
+  return to;
+}
+
 class RunSession {
  public:
   RunSession(const Pyro& pyro, const RunArguments& arguments, Signals& signals)
@@ -49,7 +65,10 @@ class RunSession {
         signals_(signals),
         progress_(arguments.common.quiet),
         input_(arguments.options.stdin_stream),
-        operation_(start(pyro, arguments)) {}
+        pty_(arguments.options.pty),
+        operation_(start(pyro, arguments)) {
+    signals_.add(SIGTSTP);
+  }
 
   int drive() {
     while (!finished()) {
@@ -58,6 +77,12 @@ class RunSession {
         return exit_code;
       }
       input_.push(operation_);
+      if (input_.detached()) {
+        return detach();
+      }
+      if (input_.hung_up() && signals_.fatal() == 0) {
+        stop(SIGHUP);
+      }
       if (!finished()) {
         wait();
       }
@@ -72,7 +97,10 @@ class RunSession {
     if (arguments.task_id.empty()) {
       return pyro.start_run_in_vm(arguments.options);
     }
-    const ExecOptions options = exec_options(arguments.options);
+    if (arguments.attach_number != 0) {
+      return pyro.start_attach_task(arguments.task_id, attach_options(arguments));
+    }
+    const ExecOptions options = exec_options(arguments);
     return arguments.is_vm ? pyro.start_exec_vm(arguments.task_id, options)
                            : pyro.start_exec_task(arguments.task_id, options);
   }
@@ -101,9 +129,7 @@ class RunSession {
         started_ = true;
         command_number_ = event.command_number;
         progress_.clear();
-        if (arguments_.options.pty) {
-          raw_mode_.enter();
-        }
+        enter_terminal(event);
         break;
       case EventKind::stdout_data:
       case EventKind::stderr_data:
@@ -118,6 +144,34 @@ class RunSession {
       default:
         break;
     }
+  }
+
+  // The command runs. Of one that was started elsewhere it shows only now what it is.
+  void enter_terminal(const Event& event) {
+    if (arguments_.attach_number != 0) {
+      pty_ = event.pty;
+      if (!event.stdin_open || !(pty_ || arguments_.interactive)) {
+        input_.close();
+      }
+    }
+    if (!pty_ || (arguments_.attach_number != 0 && !event.stdin_open)) {
+      return;
+    }
+    raw_mode_.enter();
+    if (is_terminal(STDIN_FILENO)) {
+      input_.enter_terminal(arguments_.detach_keys);
+    }
+  }
+
+  // The keys for it were typed.
+  int detach() {
+    operation_.cancel();
+    raw_mode_.leave();
+    if (!arguments_.common.quiet) {
+      say_raw("\n");
+      say(fmt::format("detached; pyro task attach {} {}", arguments_.task_id, command_number_));
+    }
+    return 0;
   }
 
   // Nobody to tell if stderr cannot be written; the command's stdout still counts.
@@ -171,8 +225,13 @@ class RunSession {
       case SIGWINCH:
         resize();
         break;
+      case SIGTSTP:
+        // Somebody stops this program, which then must not leave the terminal in a state that no shell expects.
+        raw_mode_.leave();
+        ::kill(::getpid(), SIGSTOP);
+        break;
       case SIGCONT:
-        if (started_ && arguments_.options.pty) {
+        if (started_ && pty_ && arguments_.options.stdin_stream) {
           raw_mode_.enter();
           resize();
         }
@@ -196,7 +255,8 @@ class RunSession {
   // nobody to decide otherwise.
   void interrupt() {
     const auto now = std::chrono::steady_clock::now();
-    if (!started_ || (interrupted_at_ && now - *interrupted_at_ < kSecondInterrupt)) {
+    const bool watches = arguments_.attach_number != 0 && arguments_.no_stdin;
+    if (!started_ || watches || (interrupted_at_ && now - *interrupted_at_ < kSecondInterrupt)) {
       stop(SIGINT);
       return;
     }
@@ -211,7 +271,7 @@ class RunSession {
     operation_.cancel();
     if (command_number_ != 0 && !arguments_.is_vm && !arguments_.common.quiet) {
       raw_mode_.leave();
-      say(fmt::format("the command goes on: pyro task logs -f {} {}", arguments_.task_id, command_number_));
+      say(fmt::format("the command goes on: pyro task attach {} {}", arguments_.task_id, command_number_));
     }
   }
 
@@ -225,7 +285,7 @@ class RunSession {
 
   void resize() {
     const auto size = terminal_size();
-    if (!arguments_.options.pty || !size) {
+    if (!pty_ || !size) {
       return;
     }
     try {
@@ -254,6 +314,7 @@ class RunSession {
   Output stderr_{STDERR_FILENO};
   int write_error_ = 0;
   bool started_ = false;
+  bool pty_;
   /// In its task; 0: it has a VM of its own.
   std::uint64_t command_number_ = 0;
   std::optional<std::chrono::steady_clock::time_point> interrupted_at_;
@@ -325,7 +386,7 @@ int run_command(const RunArguments& arguments, Signals& signals) {
   const Pyro pyro = open_pyro(arguments.common);
   try {
     if (arguments.detach) {
-      ExecOperation operation = pyro.start_exec_task_detached(arguments.task_id, exec_options(arguments.options));
+      ExecOperation operation = pyro.start_exec_task_detached(arguments.task_id, exec_options(arguments));
       ProgressDisplay progress(arguments.common.quiet || arguments.common.json);
       wait_to_end(operation, signals, progress);
       const std::uint64_t number = operation.command_number();

@@ -1,4 +1,4 @@
-// pyro run
+// pyro run, pyro task exec, pyro task attach, pyro vm exec
 #pragma once
 
 #include "cli/command_line.hpp"

@@ -23,12 +23,13 @@ constexpr const char* kRunExample =
     "  pyro run -t debian:12 -- bash";
 
 constexpr const char* kExecExample =
-    "Standard input and the exit code are those of pyro run. When pyro is ended before the command is, the\n"
-    "command goes on: pyro task logs -f shows it.\n"
+    "Standard input and the exit code are those of pyro run. When pyro is ended before the command is, or\n"
+    "detached (-t: ctrl-p ctrl-q), the command goes on: pyro task attach leads back to it.\n"
     "Examples:\n"
     "  pyro task exec k7dq2mxw4zpa -- make test\n"
     "  pyro task exec -d --timeout none k7dq2mxw4zpa -- python3 serve.py\n"
-    "  pyro task exec -it k7dq2mxw4zpa -- bash";
+    "  pyro task exec -it k7dq2mxw4zpa -- bash\n"
+    "  pyro task exec -dt k7dq2mxw4zpa -- bash          # to be attached to";
 
 void add_command_options(CLI::App* command, RunArguments& run, RunTexts& texts) {
   command->add_option("-c,--shell", texts.shell_line, "Run LINE with /bin/sh instead of CMD")->type_name("LINE");
@@ -41,7 +42,8 @@ void add_command_options(CLI::App* command, RunArguments& run, RunTexts& texts) 
   command->add_flag("-i,--interactive", run.interactive, "Pass standard input on even if it is a terminal");
   command->add_flag("-t,--tty", run.options.pty, "Give the command a terminal");
   command->add_flag("-n,--no-stdin", run.no_stdin, "Do not read standard input");
-  command->add_option("--timeout", texts.timeout, "Time limit of the command (30), or none")->type_name("SECONDS");
+  command->add_option("--timeout", texts.timeout, "Time limit of the command (30; with -t none), or none")
+      ->type_name("SECONDS");
   command->add_option("--output-limit", texts.output_limit, "Bytes of each stream that --json keeps (1M), or all")
       ->type_name("SIZE");
 }
@@ -57,6 +59,10 @@ void understand_command(RunArguments& run, const RunTexts& texts, const CLI::App
     options.output_limit_bytes = parse_bytes("--output-limit", texts.output_limit);
   }
   options.env = parse_variables(texts.variables);
+  if (command->count("--timeout") == 0 && options.pty) {
+    // A person at a terminal is not to be interrupted.
+    options.timeout_seconds = kNoTimeout;
+  }
 }
 
 void understand_terminal(RunArguments& run) {
@@ -67,9 +73,7 @@ void understand_terminal(RunArguments& run) {
   if (options.pty && run.common.json) {
     throw Error(ErrorCode::invalid, "-t and --json contradict each other: leave one out");
   }
-  if (run.detach && (run.interactive || options.pty)) {
-    throw Error(ErrorCode::invalid, "-d and -i or -t contradict each other: a detached command has no input");
-  }
+  run.keep_stdin = run.detach && run.interactive;
   options.stdin_stream = !run.no_stdin && !run.detach && (run.interactive || options.pty || !is_terminal(STDIN_FILENO));
   if (!options.pty) {
     return;
@@ -140,9 +144,13 @@ CLI::App* add_run(CLI::App& app, RunArguments& run, RunTexts& texts) {
 
 CLI::App* add_task_exec(CLI::App* task, RunArguments& exec, RunTexts& texts) {
   CLI::App* command = task->add_subcommand("exec", "Run a command in a task");
+  exec.detach_keys = DetachKeys::standard();
   command->add_option("ID", exec.task_id, "Task to run it in")->required();
-  command->add_flag("-d,--detach", exec.detach, "Do not wait for it: print its number");
+  command->add_flag("-d,--detach", exec.detach,
+                    "Do not wait for it: print its number; with -i or -t its input stays open for pyro task attach");
   add_command_options(command, exec, texts);
+  command->add_option("--detach-keys", texts.detach_keys, "With -t: keys that detach (ctrl-p,ctrl-q), or none")
+      ->type_name("KEYS");
   add_common(command, exec.common);
   command->footer(kExecExample);
   return command;
@@ -177,6 +185,9 @@ void understand_run(RunArguments& run, const RunTexts& texts, const CLI::App* co
     throw Error(ErrorCode::invalid, "no command: give one after --, as in: pyro run debian:12 -- git --version");
   }
   understand_terminal(run);
+  if (const CLI::Option* keys = command->get_option_no_throw("--detach-keys"); keys != nullptr && keys->count() != 0) {
+    run.detach_keys = DetachKeys::parse("--detach-keys", texts.detach_keys);
+  }
 }
 
 }  // namespace pyro::cli

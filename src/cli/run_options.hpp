@@ -22,6 +22,7 @@ struct RunTexts {
   std::string boot_timeout;
   std::string max_lifetime;
   std::string output_limit;
+  std::string detach_keys;
   std::string engine;
   // Of tasks.
   std::vector<std::string> labels;

@@ -8,18 +8,28 @@
 namespace pyro::cli {
 
 Signals::Signals() {
-  sigset_t taken;
-  sigemptyset(&taken);
+  sigemptyset(&taken_);
   for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT}) {
-    struct sigaction action {};
-    // An ignored signal that is blocked would be queued all the same.
-    if (::sigaction(number, nullptr, &action) == 0 && action.sa_handler != SIG_IGN) {
-      sigaddset(&taken, number);
-    }
+    take_over(number);
   }
-  fd_ = ::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+  fd_ = ::signalfd(-1, &taken_, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd_ >= 0) {
-    ::sigprocmask(SIG_BLOCK, &taken, nullptr);
+    ::sigprocmask(SIG_BLOCK, &taken_, nullptr);
+  }
+}
+
+void Signals::take_over(int signal_number) {
+  struct sigaction action {};
+  // An ignored signal that is blocked would be queued all the same.
+  if (::sigaction(signal_number, nullptr, &action) == 0 && action.sa_handler != SIG_IGN) {
+    sigaddset(&taken_, signal_number);
+  }
+}
+
+void Signals::add(int signal_number) {
+  take_over(signal_number);
+  if (fd_ >= 0 && ::signalfd(fd_, &taken_, 0) == fd_) {
+    ::sigprocmask(SIG_BLOCK, &taken_, nullptr);
   }
 }
 

@@ -2,6 +2,7 @@
 // so that none is lost between a check and a wait.
 #pragma once
 
+#include <csignal>
 #include <optional>
 
 namespace pyro::cli {
@@ -21,12 +22,18 @@ class Signals {
   /// The next signal that has arrived.
   std::optional<int> take();
 
+  /// Takes over one more, unless it is ignored.
+  void add(int signal_number);
+
   /// Remembers the signal that made this program stop what it does.
   void set_fatal(int signal_number) noexcept { fatal_ = signal_number; }
   /// That signal, or 0.
   [[nodiscard]] int fatal() const noexcept { return fatal_; }
 
  private:
+  void take_over(int signal_number);
+
+  sigset_t taken_{};
   int fd_ = -1;
   int fatal_ = 0;
 };

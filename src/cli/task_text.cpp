@@ -129,6 +129,7 @@ std::string status_screen(const TaskInfo& task) {
   line("labels", label_text(task.labels));
   line("size", fmt::format("{} CPU, {} MiB memory, {} MiB disk", task.vcpu_count, task.mem_mib, task.disk_mib));
   line("disk used", size_text(task.disk_used_bytes));
+  line("memory", task.host_memory_bytes == 0 ? "" : size_text(task.host_memory_bytes) + " of the host's");
   line("created", time_text(task.created_at));
   line("started", time_text(task.started_at));
   if (runs) {
@@ -153,6 +154,18 @@ std::string task_table(const std::vector<TaskInfo>& tasks) {
                     std::to_string(task.command_count), size_text(task.disk_used_bytes), label_text(task.labels)});
   }
   return table(rows);
+}
+
+std::string top_table(const std::vector<TopRow>& rows) {
+  std::vector<std::vector<std::string>> cells{
+      {"ID", "KIND", "STATE", "UP", "CPU%", "MEMORY", "DISK", "COMMANDS", "ENVIRONMENT", "LABELS"}};
+  for (const TopRow& row : rows) {
+    cells.push_back({row.vm.id, row.is_task ? "task" : "vm", std::string(to_string(row.vm.state)),
+                     span_text(row.uptime_seconds), row.cpu_percent < 0 ? "-" : fmt::format("{:.1f}", row.cpu_percent),
+                     size_text(row.vm.host_memory_bytes), size_text(row.vm.disk_used_bytes),
+                     std::to_string(row.vm.command_count), row.vm.environment, label_text(row.vm.labels)});
+  }
+  return table(cells);
 }
 
 std::string command_table(const std::vector<CommandRecord>& commands) {

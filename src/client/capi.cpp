@@ -172,6 +172,9 @@ void pyro_task_query_init(pyro_task_query* query, size_t size) noexcept {
 void pyro_exec_options_init(pyro_exec_options* options, size_t size) noexcept {
   init_struct(options, size);
 }
+void pyro_attach_options_init(pyro_attach_options* options, size_t size) noexcept {
+  init_struct(options, size);
+}
 void pyro_logs_options_init(pyro_logs_options* options, size_t size) noexcept {
   init_struct(options, size);
 }

@@ -188,6 +188,8 @@ base::Status CommandOp::take_started() {
   event.kind = PYRO_EVENT_STARTED;
   event.vm_id = vm_id_;
   event.command_number = command_number_;
+  event.pty = request_.exec.pty;
+  event.stdin_open = request_.streams_stdin && !stdin_closed_;
   emit(std::move(event));
   return base::success();
 }

@@ -79,6 +79,8 @@ pyro_event Event::view() const noexcept {
   out.commands = commands.get();
   out.files = files.get();
   out.command_number = command_number;
+  out.pty = pty ? 1 : 0;
+  out.stdin_open = stdin_open ? 1 : 0;
   return out;
 }
 

@@ -108,6 +108,8 @@ struct Event {
   std::uint64_t total = 0;
   std::string vm_id;
   std::uint64_t command_number = 0;
+  bool pty = false;
+  bool stdin_open = false;
   std::unique_ptr<OwnedResult> result;
   std::unique_ptr<pyro_error> error;
   std::unique_ptr<OwnedEnvironments> environments;

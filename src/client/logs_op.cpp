@@ -47,7 +47,8 @@ base::Status LogsOp::step() {
   }
   PYRO_TRY(emit_output());
   if (has_events()) {
-    return base::success();
+    // No descriptor tells of what is in a file: whoever has taken these events and waits is to come back at once.
+    return poller().set_deadline(base::monotonic_ms());
   }
   if (over) {
     return finish();

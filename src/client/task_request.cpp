@@ -85,10 +85,15 @@ base::Result<ExecRequest> make_exec_request(const pyro_exec_options& options) {
   PYRO_TRY_ASSIGN(request.task_id, take_task_id(options.task_id));
   PYRO_TRY_ASSIGN(request.command, make_command_request(command));
   PYRO_TRY_ASSIGN(request.detach, flag("detach", options.detach));
+  PYRO_TRY_ASSIGN(request.command.exec.keeps_stdin, flag("keep_stdin", options.keep_stdin));
   if (request.detach && (request.command.streams_stdin || !request.command.stdin_data.empty())) {
     return base::make_error(PYRO_ERROR_INVALID,
-                            "a detached command has no input: there is nobody to send it; put it into a file first");
+                            "a detached command has no input: there is nobody to send it; put it into a file first, or "
+                            "use keep_stdin and attach to it");
   }
+  // Its input stays open for who attaches.
+  request.command.streams_stdin = request.command.streams_stdin ||
+                                  (request.detach && (request.command.exec.pty || request.command.exec.keeps_stdin));
   return request;
 }
 

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "client/engine.hpp"
 #include "client/process_identity.hpp"
+#include "client/process_usage.hpp"
 
 #include <algorithm>
 
@@ -73,6 +74,8 @@ json::object to_json(const pyro_vm_info& row) {
   out["uptime_ms"] = row.uptime_ms;
   out["cpu_time_ms"] = row.cpu_time_ms;
   out["disk_used_bytes"] = row.disk_used_bytes;
+  out["host_memory_bytes"] = row.host_memory_bytes;
+  out["host_cpu_time_ms"] = row.host_cpu_time_ms;
   return out;
 }
 
@@ -110,6 +113,12 @@ pyro_vm_info& add_row(OwnedVms& list, const VmInfo& info) {
   row.started_at = info.run ? info.run->started_ns / kSecondNs : 0;
   row.disk_used_bytes = info.disk_used_bytes;
   row.expires_at = delete_at(info);
+  if (info.run && (info.state == PYRO_VM_RUNNING || info.state == PYRO_VM_STARTING) &&
+      info.run->boot_id == current_boot_id()) {
+    const ProcessUsage usage = usage_of(info.run->pid, info.run->pid_start);
+    row.host_memory_bytes = usage.memory_bytes;
+    row.host_cpu_time_ms = usage.cpu_time_ms;
+  }
   if (info.live) {
     row.running_commands = info.live->running_commands;
     row.uptime_ms = info.live->uptime_ms;

@@ -30,6 +30,8 @@ class ChannelRelay {
   void end();
   /// The receiver is gone: whatever is held or comes is dropped, and the sender is granted for it.
   void discard();
+  /// Bytes that wait for the receiver's credit.
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.size() - held_offset_; }
   /// Memory that it has taken for what it holds.
   [[nodiscard]] std::size_t memory_bytes() const noexcept { return held_.capacity(); }
   /// The last chunk was forwarded.

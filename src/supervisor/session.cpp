@@ -45,8 +45,12 @@ Session::Session(std::uint32_t client_stream, std::uint32_t agent_stream, wire::
       in_({[this](base::ByteView bytes, bool end) {
              sinks_.agent_data(wire::data_frame(agent_stream_, Channel::in, bytes, end));
            },
-           [this](std::uint32_t bytes) {
-             sinks_.client_control(wire::credit_frame(client_stream_, Channel::in, bytes));
+           [this](SharedInput::Source source, std::uint32_t bytes) {
+             if (source == kFirst) {
+               sinks_.client_control(wire::credit_frame(client_stream_, Channel::in, bytes));
+             } else if (sinks_.joined_credit) {
+               sinks_.joined_credit(source, bytes);
+             }
            }}),
       out_({[this](base::ByteView bytes, bool end) {
               sinks_.client_data(wire::data_frame(client_stream_, Channel::out, bytes, end));
@@ -60,6 +64,7 @@ Session::Session(std::uint32_t client_stream, std::uint32_t agent_stream, wire::
             [this](std::uint32_t bytes) {
               sinks_.agent_control(wire::credit_frame(agent_stream_, Channel::err, bytes));
             }}) {
+  in_.add(kFirst);
   out_.open();
   err_.open();
 }
@@ -80,7 +85,7 @@ base::Status Session::handle_client(const wire::Frame& frame) {
       if (frame.channel_number() != static_cast<std::uint8_t>(Channel::in)) {
         return unexpected("client");
       }
-      return in_.receive(frame.payload, frame.ends_channel());
+      return in_.receive(kFirst, frame.payload, frame.ends_channel());
     case FrameType::credit: {
       PYRO_TRY_ASSIGN(const wire::Credit credit, wire::Credit::decode(frame.payload));
       if (frame.channel_number() == static_cast<std::uint8_t>(Channel::in)) {
@@ -90,22 +95,34 @@ base::Status Session::handle_client(const wire::Frame& frame) {
       finish_if_drained();
       return base::success();
     }
-    case FrameType::signal: {
-      PYRO_TRY(wire::Signal::decode(frame.payload));
-      return handle_control(frame);
-    }
-    case FrameType::resize: {
-      PYRO_TRY(wire::Resize::decode(frame.payload));
-      return handle_control(frame);
-    }
-    case FrameType::kill:
-      return handle_control(frame);
     default:
-      return unexpected("client");
+      return handle_control(frame);
   }
 }
 
+base::Status Session::handle_joined(SharedInput::Source source, const wire::Frame& frame) {
+  if (frame.type != FrameType::data) {
+    return handle_control(frame);
+  }
+  if (frame.channel_number() != static_cast<std::uint8_t>(Channel::in)) {
+    return unexpected("client");
+  }
+  return in_.receive(source, frame.payload, frame.ends_channel());
+}
+
 base::Status Session::handle_control(const wire::Frame& frame) {
+  switch (frame.type) {
+    case FrameType::signal:
+      PYRO_TRY(wire::Signal::decode(frame.payload));
+      break;
+    case FrameType::resize:
+      PYRO_TRY(wire::Resize::decode(frame.payload));
+      break;
+    case FrameType::kill:
+      break;
+    default:
+      return unexpected("client");
+  }
   if (exited_) {
     return base::success();
   }
@@ -218,10 +235,18 @@ void Session::detach() {
   if (exec_.ends_with_client && dispatched_ && !exited_) {
     sinks_.agent_control(wire::bare_frame(FrameType::kill, agent_stream_));
   }
-  in_.end();
+  leave(kFirst);
   out_.discard();
   err_.discard();
   finish_if_drained();
+}
+
+void Session::leave(SharedInput::Source source) {
+  in_.remove(source);
+  // Somebody may come back to a terminal, as to one of a host's; a pipe without a writer has an end.
+  if (!exec_.pty && !exec_.keeps_stdin && !in_.has_sources()) {
+    in_.end();
+  }
 }
 
 void Session::time_out() {

@@ -42,6 +42,9 @@ struct Deadlines {
   /// How long a client has for taking in the last message before the process exits. The VM is gone by then, so
   /// waiting for a reader who rests costs little; one that is gone ends the process at once.
   std::uint64_t farewell_ms = 600'000;
+  /// How long a client that does not take in what its command prints may make that wait while others are attached to
+  /// the command.
+  std::uint64_t reader_patience_ms = 10'000;
   /// A guest that is asked to power off ends its commands and writes out its disk; one that has not after this is cut.
   std::uint64_t stop_ms = 30'000;
 };
@@ -73,9 +76,25 @@ class Supervisor {
     /// In the journal; 0: not recorded.
     std::uint64_t number = 0;
     bool end_recorded = false;
+    /// Both streams together; recorded.
+    std::uint64_t printed_bytes = 0;
+    /// Runs while others are attached.
+    std::unique_ptr<boost::asio::steady_timer> reader_timer = {};
   };
   /// By agent stream.
   using Commands = std::map<std::uint32_t, Command>;
+
+  /// A client's stream that is attached to a command which somebody else started.
+  struct Attachment {
+    ClientId client = 0;
+    std::uint32_t client_stream = 0;
+    std::uint32_t agent_stream = 0;
+    bool takes_input = false;
+    /// It wants to know when more than this is printed.
+    std::optional<std::uint64_t> watches = {};
+  };
+  /// By the number under which the command's session knows it.
+  using Attachments = std::map<SharedInput::Source, Attachment>;
 
   /// How a VM ended, in the words for whoever has a command running, or has none.
   struct Loss {
@@ -114,6 +133,19 @@ class Supervisor {
   void refuse(ClientId client, const base::Error& error);
   /// It has gone: its commands go on without it, those that wait for their start do not.
   void forget_client(ClientId client);
+
+  // Clients that attach to commands (supervisor_attach.cpp).
+  base::Status join_command(ClientId client, const wire::Frame& frame);
+  Attachments::iterator find_attachment(ClientId client, std::uint32_t client_stream);
+  base::Status handle_attachment_frame(Attachments::iterator found, const wire::Frame& frame);
+  /// A command has printed something: tells who waits for that.
+  void tell_printed(std::uint32_t agent_stream);
+  /// A command has ended, and that is recorded: the last that those attached to it hear.
+  void tell_attached_exit(std::uint32_t agent_stream, const wire::Exit& exit);
+  void forget_attachments(ClientId client);
+  [[nodiscard]] bool has_attachments(std::uint32_t agent_stream) const;
+  /// Lets go a client that keeps its command from going on while others are attached.
+  void watch_reader(std::uint32_t agent_stream, std::size_t held_before, std::uint64_t printed_before);
 
   base::Status configure(const wire::Frame& frame);
   base::Status start_machine(const wire::Configure& config, std::vector<base::Fd> fds);
@@ -178,6 +210,8 @@ class Supervisor {
   boost::asio::steady_timer idle_timer_;
   Commands commands_;
   std::uint32_t next_agent_stream_ = 1;
+  Attachments attachments_;
+  SharedInput::Source next_attachment_ = 1;
   std::string vm_id_;
   std::uint64_t boot_timeout_ms_ = 0;
   std::int64_t configured_ms_ = 0;

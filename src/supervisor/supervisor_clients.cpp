@@ -85,6 +85,7 @@ void Supervisor::forget_client(ClientId client) {
   told_.erase(client);
   delivering_.erase(client);
   clients_.drop(client);
+  forget_attachments(client);
   std::vector<std::uint32_t> detached;
   for (auto entry = commands_.begin(); entry != commands_.end();) {
     Command& command = entry->second;
@@ -199,6 +200,12 @@ base::Status Supervisor::handle_command_frame(ClientId client, const wire::Frame
     }
     return opened;
   }
+  if (frame.type == FrameType::join) {
+    return join_command(client, frame);
+  }
+  if (const auto attached = find_attachment(client, frame.stream); attached != attachments_.end()) {
+    return handle_attachment_frame(attached, frame);
+  }
   const auto found = find_command(client, frame.stream);
   if (found == commands_.end()) {
     // Frames of a stream that is over crossed its exit: ignored.
@@ -227,7 +234,8 @@ Supervisor::Commands::iterator Supervisor::find_command(ClientId client, std::ui
 }
 
 base::Status Supervisor::open_session(ClientId client, const wire::Frame& frame) {
-  if (find_command(client, frame.stream) != commands_.end()) {
+  if (find_command(client, frame.stream) != commands_.end() ||
+      find_attachment(client, frame.stream) != attachments_.end()) {
     return broken_order();
   }
   if (commands_.size() >= kMaxCommands) {
@@ -252,26 +260,37 @@ base::Status Supervisor::open_session(ClientId client, const wire::Frame& frame)
                             waiting_bytes);
   }
   const std::uint32_t agent_stream = next_agent_stream_++;
-  const Session::Sinks sinks{
-      [this, client](base::Bytes bytes) { clients_.send_control(client, std::move(bytes)); },
-      [this, client](base::Bytes bytes) { clients_.send_data(client, std::move(bytes)); },
-      [this](base::Bytes bytes) {
-        if (agent_) {
-          agent_->send_control(std::move(bytes));
-        }
-      },
-      [this](base::Bytes bytes) {
-        if (agent_) {
-          agent_->send_data(std::move(bytes));
-        }
-      },
-      [this, agent_stream](wire::Channel channel, base::ByteView bytes) {
-        // Operations on files have no number, and what goes through them is not kept.
-        if (const std::uint64_t number = commands_.at(agent_stream).number; journal_ && number != 0) {
-          journal_->command_output(number, channel, bytes);
-        }
-      },
-      [this, agent_stream](const wire::Exit& exit) { record_command_end(commands_.at(agent_stream), exit); }};
+  const Session::Sinks sinks{[this, client](base::Bytes bytes) { clients_.send_control(client, std::move(bytes)); },
+                             [this, client](base::Bytes bytes) { clients_.send_data(client, std::move(bytes)); },
+                             [this](base::Bytes bytes) {
+                               if (agent_) {
+                                 agent_->send_control(std::move(bytes));
+                               }
+                             },
+                             [this](base::Bytes bytes) {
+                               if (agent_) {
+                                 agent_->send_data(std::move(bytes));
+                               }
+                             },
+                             [this, agent_stream](wire::Channel channel, base::ByteView bytes) {
+                               if (journal_) {
+                                 Command& command = commands_.at(agent_stream);
+                                 journal_->command_output(command.number, channel, bytes);
+                                 command.printed_bytes += bytes.size();
+                                 tell_printed(agent_stream);
+                               }
+                             },
+                             [this, agent_stream](const wire::Exit& exit) {
+                               record_command_end(commands_.at(agent_stream), exit);
+                               tell_attached_exit(agent_stream, exit);
+                             },
+                             [this](SharedInput::Source source, std::uint32_t bytes) {
+                               if (const auto found = attachments_.find(source); found != attachments_.end()) {
+                                 clients_.send_control(
+                                     found->second.client,
+                                     wire::credit_frame(found->second.client_stream, wire::Channel::in, bytes));
+                               }
+                             }};
   commands_.emplace(agent_stream, Command{std::make_unique<Session>(frame.stream, agent_stream, std::move(exec), sinks),
                                           nullptr, client, frame.stream});
   if (state_ == State::running) {

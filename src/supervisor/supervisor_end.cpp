@@ -88,6 +88,10 @@ Supervisor::CommandStates Supervisor::command_states(ClientId client) const {
       (session.exited() ? states.exited : (session.dispatched() ? states.running : states.waiting)) = true;
     }
   }
+  for (const auto& [source, attachment] : attachments_) {
+    // It goes with the command's exit.
+    states.running = states.running || attachment.client == client;
+  }
   return states;
 }
 

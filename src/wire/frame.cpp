@@ -36,6 +36,10 @@ bool known(FrameType type) noexcept {
     case FrameType::kill:
     case FrameType::exit:
     case FrameType::dispatched:
+    case FrameType::join:
+    case FrameType::joined:
+    case FrameType::watch:
+    case FrameType::printed:
       return true;
   }
   return false;

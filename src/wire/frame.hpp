@@ -68,6 +68,11 @@ enum class FrameType : std::uint8_t {
   kill = 38,
   exit = 39,
   dispatched = 40,  // supervisor → client: from here on the command may have effects
+  // A client that attaches to one that runs (attach_messages.hpp).
+  join = 44,     // client → supervisor
+  joined = 45,   // supervisor → client
+  watch = 46,    // client → supervisor
+  printed = 47,  // supervisor → client
 };
 
 /// The channels of a command's stream, in the low bits of a data or credit frame's flags.

@@ -19,6 +19,9 @@ constexpr std::size_t kMaxConsoleBytes = 32 * 1024;
 constexpr std::size_t kMaxPathBytes = 4096;  // Linux PATH_MAX
 // Two years: more than any time that a client can ask for, and far from an overflow.
 constexpr std::uint64_t kMaxTimeMs = std::uint64_t{2} * 366 * 24 * 3600 * 1000;
+constexpr std::uint8_t kExecPty = 1;
+constexpr std::uint8_t kExecKeepsStdin = 2;
+constexpr std::uint8_t kExecEndsWithClient = 4;
 
 base::Error malformed(std::string_view message) {
   return base::make_error(PYRO_ERROR_INTERNAL, "the peer sent a malformed {} message", message);
@@ -187,12 +190,12 @@ Bytes Exec::encode() const {
   out.texts(env);
   out.text(cwd);
   out.text(user);
-  out.u8(pty ? 1 : 0);
+  out.u8(static_cast<std::uint8_t>((pty ? kExecPty : 0) | (keeps_stdin ? kExecKeepsStdin : 0) |
+                                   (ends_with_client ? kExecEndsWithClient : 0)));
   out.u16(pty_rows);
   out.u16(pty_columns);
   out.u64(timeout_ms);
   out.text(base::as_text(file_request));
-  out.u8(ends_with_client ? 1 : 0);
   return std::move(out).take();
 }
 
@@ -203,18 +206,18 @@ Result<Exec> Exec::decode(ByteView payload) {
   exec.env = in.texts();
   exec.cwd = in.text();
   exec.user = in.text();
-  const std::uint8_t pty = in.u8();
+  const std::uint8_t flags = in.u8();
   exec.pty_rows = in.u16();
   exec.pty_columns = in.u16();
   exec.timeout_ms = in.u64();
   const ByteView file_request = in.raw(in.u32());
   exec.file_request.assign(file_request.begin(), file_request.end());
-  const std::uint8_t ends_with_client = in.u8();
-  exec.ends_with_client = ends_with_client == 1;
-  exec.pty = pty == 1;
-  if (!in.finished() || pty > 1 || ends_with_client > 1 || exec.file_request.size() > kMaxFileRequestBytes ||
-      exec.argv.empty() || has_nul(exec.argv) || has_nul(exec.env) || has_nul({exec.cwd, exec.user}) ||
-      exec.cwd.size() > kMaxPathBytes || exec.user.size() > kMaxNameBytes ||
+  exec.pty = (flags & kExecPty) != 0;
+  exec.keeps_stdin = (flags & kExecKeepsStdin) != 0;
+  exec.ends_with_client = (flags & kExecEndsWithClient) != 0;
+  if (!in.finished() || flags > (kExecPty | kExecKeepsStdin | kExecEndsWithClient) || exec.argv.empty() ||
+      exec.file_request.size() > kMaxFileRequestBytes || has_nul(exec.argv) || has_nul(exec.env) ||
+      has_nul({exec.cwd, exec.user}) || exec.cwd.size() > kMaxPathBytes || exec.user.size() > kMaxNameBytes ||
       exec.argument_bytes() > kMaxArgumentBytes) {
     return malformed("exec");
   }

@@ -94,6 +94,8 @@ struct Exec {
   std::string cwd;
   std::string user;
   bool pty = false;
+  /// Its input stays open when whoever may write to it has gone; with a terminal that is always so. The agent ignores it.
+  bool keeps_stdin = false;
   std::uint16_t pty_rows = 24;
   std::uint16_t pty_columns = 80;
   /// 0: none. Enforced by the supervisor, which counts from `started`; the agent ignores it.

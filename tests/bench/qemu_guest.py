@@ -138,7 +138,7 @@ class QemuGuest:
         """Runs a command to its end and gives its output; the exit code must be 0."""
         self.stream += 1
         self.send(EXEC, self.stream, texts(argv) + texts([]) + text("/workspace") + text("root") +
-                  struct.pack("<BHHQ", 0, 24, 80, 0))
+                  struct.pack("<BHHQ", 0, 24, 80, 0) + text(""))
         self.send(DATA, self.stream, b"", 0x80)  # nothing on stdin
         output = b""
         while True:

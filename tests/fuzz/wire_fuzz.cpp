@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "wire/attach_messages.hpp"
 #include "wire/frame.hpp"
 #include "wire/messages.hpp"
 
@@ -62,6 +63,14 @@ void check_message(const Frame& frame) {
       return check_canonical<Signal>(frame.payload);
     case FrameType::resize:
       return check_canonical<Resize>(frame.payload);
+    case FrameType::join:
+      return check_canonical<Join>(frame.payload);
+    case FrameType::joined:
+      return check_canonical<Joined>(frame.payload);
+    case FrameType::watch:
+      return check_canonical<Watch>(frame.payload);
+    case FrameType::printed:
+      return check_canonical<Printed>(frame.payload);
     case FrameType::exit:
       return check_canonical<Exit>(frame.payload);
     default:

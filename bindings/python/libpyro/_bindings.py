@@ -394,6 +394,11 @@ class pyro_vm_info(ctypes.Structure):
     cpu_time_ms: int
     #: What its files take on the host's disk.
     disk_used_bytes: int
+    #: Of one that runs: what its processes (supervisor and engine, the guest in them) hold of the host's memory besides
+    #: files: anonymous and shared memory.
+    host_memory_bytes: int
+    #: Of one that runs.
+    host_cpu_time_ms: int
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -416,6 +421,8 @@ class pyro_vm_info(ctypes.Structure):
         ("uptime_ms", ctypes.c_uint64),
         ("cpu_time_ms", ctypes.c_uint64),
         ("disk_used_bytes", ctypes.c_uint64),
+        ("host_memory_bytes", ctypes.c_uint64),
+        ("host_cpu_time_ms", ctypes.c_uint64),
     ]
 
 
@@ -659,6 +666,10 @@ class pyro_event(ctypes.Structure):
     #: STARTED: number of the command in its task, 0 in a one-shot VM.
     command_number: int
     files: Any
+    #: STARTED: 1: the command has a terminal.
+    pty: int
+    #: STARTED: 1: what is written with pyro_op_write_stdin() reaches the command.
+    stdin_open: int
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -678,6 +689,8 @@ class pyro_event(ctypes.Structure):
         ("commands", _P(pyro_command_list)),
         ("command_number", ctypes.c_uint64),
         ("files", _P(pyro_file_result)),
+        ("pty", ctypes.c_uint32),
+        ("stdin_open", ctypes.c_uint32),
     ]
 
 
@@ -861,6 +874,9 @@ class pyro_exec_options(ctypes.Structure):
     pty_columns: int
     timeout_seconds: float
     output_limit_bytes: int
+    #: 1: its input stays open when its client goes, for those who attach later (pyro_task_attach_start()).
+    keep_stdin: int
+    reserved: int
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -880,6 +896,37 @@ class pyro_exec_options(ctypes.Structure):
         ("pty_rows", ctypes.c_uint32),
         ("pty_columns", ctypes.c_uint32),
         ("timeout_seconds", ctypes.c_double),
+        ("output_limit_bytes", ctypes.c_uint64),
+        ("keep_stdin", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    ]
+
+
+class pyro_attach_options(ctypes.Structure):
+    """Which command to attach to."""
+
+    struct_size: int
+    #: pyro_stdin_mode.
+    stdin_mode: int
+    task_id: Optional[bytes]
+    #: Of the command in its task, from 1 on.
+    command_number: int
+    #: Size that the command's terminal gets, 1 to 65535 each; then the program in it is asked to redraw.
+    pty_rows: int
+    pty_columns: int
+    #: How much of what it printed before is told, the last part, both streams together.
+    tail_bytes: int
+    #: As in pyro_run_options.
+    output_limit_bytes: int
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("stdin_mode", ctypes.c_uint32),
+        ("task_id", ctypes.c_char_p),
+        ("command_number", ctypes.c_uint64),
+        ("pty_rows", ctypes.c_uint32),
+        ("pty_columns", ctypes.c_uint32),
+        ("tail_bytes", ctypes.c_uint64),
         ("output_limit_bytes", ctypes.c_uint64),
     ]
 
@@ -1047,6 +1094,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "pyro_task_options_init": (None, [_P(pyro_task_options), ctypes.c_size_t]),
     "pyro_task_query_init": (None, [_P(pyro_task_query), ctypes.c_size_t]),
     "pyro_exec_options_init": (None, [_P(pyro_exec_options), ctypes.c_size_t]),
+    "pyro_attach_options_init": (None, [_P(pyro_attach_options), ctypes.c_size_t]),
     "pyro_logs_options_init": (None, [_P(pyro_logs_options), ctypes.c_size_t]),
     "pyro_task_create": (
         ctypes.c_int32,
@@ -1063,6 +1111,14 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "pyro_task_exec_start": (
         ctypes.c_int32,
         [_P(pyro_context), _P(pyro_exec_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_attach": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_attach_options), _P(_P(pyro_result)), _P(_P(pyro_error))],
+    ),
+    "pyro_task_attach_start": (
+        ctypes.c_int32,
+        [_P(pyro_context), _P(pyro_attach_options), _P(_P(pyro_op)), _P(_P(pyro_error))],
     ),
     "pyro_task_status": (
         ctypes.c_int32,
@@ -1386,6 +1442,8 @@ class Functions:
     #: Zeroes `size` bytes at `options` and sets struct_size.
     pyro_exec_options_init: Callable[[Any, int], None]
     #: Zeroes `size` bytes at `options` and sets struct_size.
+    pyro_attach_options_init: Callable[[Any, int], None]
+    #: Zeroes `size` bytes at `options` and sets struct_size.
     pyro_logs_options_init: Callable[[Any, int], None]
     #: Makes a task and starts its VM; it runs when this returns, and has an id.
     pyro_task_create: Callable[[Any, Any, Any, Any], int]
@@ -1393,6 +1451,11 @@ class Functions:
     #: Runs a command in a running task.
     pyro_task_exec: Callable[[Any, Any, Any, Any], int]
     pyro_task_exec_start: Callable[[Any, Any, Any, Any], int]
+    #: Attaches to a command that somebody started in a task, and waits for its end; any number may at once, and all are
+    #: equal: input goes to the command in the order of its arrival, the last size of the terminal counts, whoever
+    #: closes the input closes it for all.
+    pyro_task_attach: Callable[[Any, Any, Any, Any], int]
+    pyro_task_attach_start: Callable[[Any, Any, Any, Any], int]
     #: What it does now, with all that is known of it.
     pyro_task_status: Callable[[Any, Any, Any, Any], int]
     pyro_task_status_start: Callable[[Any, Any, Any, Any], int]

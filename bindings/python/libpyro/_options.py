@@ -17,6 +17,7 @@ from ._bindings import (
     Engine,
     StdinMode,
     VmState,
+    pyro_attach_options,
     pyro_env_options,
     pyro_exec_options,
     pyro_logs_options,
@@ -188,7 +189,14 @@ class ExecOptions:
     """A pyro_exec_options and the memory that it points to."""
 
     def __init__(
-        self, task_id: str, command: Command, *, detach: bool, output_limit_bytes: Optional[int], **what: Any
+        self,
+        task_id: str,
+        command: Command,
+        *,
+        detach: bool,
+        output_limit_bytes: Optional[int],
+        keep_stdin: bool = False,
+        **what: Any,
     ) -> None:
         self.output_limit_bytes = output_limit_bytes
         self._command = _CommandFields(command, output_limit_bytes=output_limit_bytes, **what)
@@ -196,8 +204,30 @@ class ExecOptions:
             struct_size=ctypes.sizeof(pyro_exec_options),
             detach=1 if detach else 0,
             task_id=encode("task_id", task_id),
+            keep_stdin=1 if keep_stdin else 0,
             **self._command.fields,
         )
+
+
+def attach_options(
+    task_id: str,
+    command_number: int,
+    *,
+    stdin: Optional[StdinMode],
+    tail_bytes: Optional[int],
+    pty_rows: Optional[int],
+    pty_columns: Optional[int],
+) -> pyro_attach_options:
+    """A pyro_attach_options."""
+    return pyro_attach_options(
+        struct_size=ctypes.sizeof(pyro_attach_options),
+        stdin_mode=StdinMode.DATA if stdin is None else StdinMode(stdin),
+        task_id=encode("task_id", task_id),
+        command_number=in_range("command_number", command_number, UINT64_MAX),
+        pty_rows=0 if pty_rows is None else in_range("pty_rows", pty_rows),
+        pty_columns=0 if pty_columns is None else in_range("pty_columns", pty_columns),
+        tail_bytes=UINT64_MAX if tail_bytes is None else in_range("tail_bytes", tail_bytes, UINT64_MAX),
+    )
 
 
 def encode_labels(labels: Optional[Mapping[str, str]]) -> List[bytes]:

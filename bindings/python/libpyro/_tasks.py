@@ -6,7 +6,17 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Tuple, TypeVar, U
 from ._bindings import PYRO_NO_TIMEOUT, Engine, LogsMode, StdinMode
 from ._context import Context
 from ._operation import Operation
-from ._options import Command, ExecOptions, Text, Variables, logs_options, seconds, task_options, task_query
+from ._options import (
+    Command,
+    ExecOptions,
+    Text,
+    Variables,
+    attach_options,
+    logs_options,
+    seconds,
+    task_options,
+    task_query,
+)
 from ._types import CommandRecord, Done, Progress, Result, Task
 
 T = TypeVar("T")
@@ -86,7 +96,8 @@ class Tasks:
         pty_columns: int = 80,
     ) -> Operation[Result]:
         """exec_task() as an operation, as start_run_in_vm() is; in addition stdin=STREAM. Several may run at once.
-        Closing it, or the end of this process, lets the command go on with its input closed."""
+        Closing it, or the end of this process, lets the command go on; its input is closed then, unless it has a
+        terminal or somebody who is attached may write to it."""
         return self._exec(
             self._context.library.pyro_task_exec_start,
             task_id,
@@ -145,8 +156,15 @@ class Tasks:
         cwd: Optional[Text] = None,
         env: Optional[Variables] = None,
         user: Optional[str] = None,
+        pty: bool = False,
+        pty_rows: int = 24,
+        pty_columns: int = 80,
+        keep_stdin: bool = False,
     ) -> int:
-        """Starts a command that nobody waits for, and gives its number for logs_task() and follow_task()."""
+        """Starts a command that nobody waits for, and gives its number for logs_task(), follow_task() and attach_task().
+
+        keep_stdin: its input stays open for who attaches; with a terminal (pty) that is always so.
+        """
         return self._wait(
             self._exec(
                 self._context.library.pyro_task_exec_start,
@@ -160,9 +178,54 @@ class Tasks:
                 user=user,
                 stdin=None,
                 output_limit_bytes=MIB,
-                pty=False,
-                pty_rows=24,
-                pty_columns=80,
+                pty=pty,
+                pty_rows=pty_rows,
+                pty_columns=pty_columns,
+                keep_stdin=keep_stdin,
+            )
+        )
+
+    def start_attach_task(
+        self,
+        task_id: str,
+        command_number: int,
+        *,
+        stdin: Optional[StdinMode] = None,
+        tail_bytes: Optional[int] = 64 * 1024,
+        pty_rows: Optional[int] = None,
+        pty_columns: Optional[int] = None,
+        output_limit_bytes: Optional[int] = MIB,
+    ) -> Operation[Result]:
+        """Attaches to a command that somebody started in a task: Started, what it printed before, what it prints, Exit.
+        Nothing is lost or told twice. Any number may be attached, and all are equal. Closing the operation detaches.
+
+        stdin: STREAM takes part in the command's input; None leaves it alone.
+        tail_bytes: how much of what it printed before, both streams together, from 1 on; None: all that is kept.
+        pty_rows, pty_columns: size that the command's terminal gets; then the program in it is asked to redraw.
+        """
+        options = attach_options(
+            task_id,
+            command_number,
+            stdin=stdin,
+            tail_bytes=tail_bytes,
+            pty_rows=pty_rows,
+            pty_columns=pty_columns,
+        )
+        start = self._context.library.pyro_task_attach_start
+        return self._start(start, options, lambda last: cast(Result, last), output_limit_bytes)
+
+    def attach_task(
+        self,
+        task_id: str,
+        command_number: int,
+        *,
+        tail_bytes: Optional[int] = 64 * 1024,
+        output_limit_bytes: Optional[int] = MIB,
+    ) -> Result:
+        """Waits for the end of a command that somebody started in a task; one that has ended is told of as well."""
+        return self._wait(
+            self.start_attach_task(
+                task_id, command_number, tail_bytes=tail_bytes, output_limit_bytes=output_limit_bytes
             )
         )
 

@@ -144,6 +144,9 @@ class Task:
     expires_at: int
     #: What its files take on the host's disk.
     disk_used_bytes: int
+    #: Of one that runs: memory of its processes besides files, and their CPU time. 0: it does not run, or not known.
+    host_memory_bytes: int
+    host_cpu_time_ms: int
     #: These only from status_task().
     running_commands: int
     uptime_ms: int
@@ -217,6 +220,10 @@ class Started:
     vm_id: str
     #: Of the command in its task; 0 in a one-shot VM.
     command_number: int = 0
+    #: It has a terminal.
+    pty: bool = False
+    #: What is written to the operation's input reaches it.
+    stdin_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -433,6 +440,8 @@ def _tasks(raw: Any) -> Done:
                 started_at=item.started_at,
                 expires_at=item.expires_at,
                 disk_used_bytes=item.disk_used_bytes,
+                host_memory_bytes=item.host_memory_bytes,
+                host_cpu_time_ms=item.host_cpu_time_ms,
                 running_commands=item.running_commands,
                 uptime_ms=item.uptime_ms,
                 cpu_time_ms=item.cpu_time_ms,
@@ -511,7 +520,7 @@ def read_event(raw: Any) -> Optional[Event]:
     if kind == EventKind.PROGRESS:
         return Progress(text(raw.stage), text(raw.message), raw.done, raw.total)
     if kind == EventKind.STARTED:
-        return Started(text(raw.vm_id), raw.command_number)
+        return Started(text(raw.vm_id), raw.command_number, bool(raw.pty), bool(raw.stdin_open))
     if kind == EventKind.EXIT:
         return Exit(_result(raw.result.contents))
     if kind == EventKind.DONE:

@@ -532,6 +532,7 @@ pyro_status pyro_run_in_vm(pyro_context* context, const pyro_run_options* option
   }
 CALL(task_create, pyro_task_options, pyro_vm_list)
 CALL(task_exec, pyro_exec_options, pyro_result)
+CALL(task_attach, pyro_attach_options, pyro_result)
 CALL(task_status, pyro_task_query, pyro_vm_list)
 CALL(task_list, pyro_task_query, pyro_vm_list)
 CALL(task_logs, pyro_logs_options, pyro_command_list)
@@ -587,6 +588,10 @@ void pyro_task_query_init(pyro_task_query* query, size_t size) {
   query->struct_size = (uint32_t)size;
 }
 void pyro_exec_options_init(pyro_exec_options* options, size_t size) {
+  memset(options, 0, size);
+  options->struct_size = (uint32_t)size;
+}
+void pyro_attach_options_init(pyro_attach_options* options, size_t size) {
   memset(options, 0, size);
   options->struct_size = (uint32_t)size;
 }

@@ -299,3 +299,38 @@ TEST_CASE(
     CHECK(agent.back().ends_channel());
   }
 }
+TEST_CASE("session: its client goes → a pipe's input ends, a terminal's and a kept one's does not") {
+  for (int kind = 0; kind < 3; ++kind) {
+    CAPTURE(kind);
+    wire::Exec exec = Fixture::exec();
+    exec.pty = kind == 1;
+    exec.keeps_stdin = kind == 2;
+    std::vector<Frame> agent;
+    const auto keep = [&agent](base::Bytes bytes) { agent.push_back(parse(bytes)); };
+    Session session(7, 3, exec, {[](base::Bytes) {}, [](base::Bytes) {}, keep, keep});
+    session.dispatch();
+    REQUIRE(session.handle_agent(parse(wire::bare_frame(FrameType::started, 3))).ok());
+    session.detach();
+    CHECK(session.input_open() == (kind != 0));
+    CHECK((agent.back().type == FrameType::data && agent.back().ends_channel()) == (kind == 0));
+  }
+}
+
+TEST_CASE("session: somebody has joined → input of both, in its order; it ends when the last one has gone") {
+  Fixture f;
+  f.session.dispatch();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  f.session.join(1);
+  f.from_client(wire::data_frame(7, Channel::in, base::as_bytes("a"), false));
+  REQUIRE(f.session.handle_joined(1, parse(wire::data_frame(9, Channel::in, base::as_bytes("b"), false))).ok());
+  CHECK(base::as_text(f.agent[1].payload) == "a");
+  CHECK(base::as_text(f.agent[2].payload) == "b");
+  f.session.detach();
+  CHECK(f.session.input_open());
+  REQUIRE(f.session.handle_joined(1, parse(wire::message_frame(FrameType::signal, 9, wire::Signal{2}))).ok());
+  CHECK(f.agent.back().type == FrameType::signal);
+  CHECK(f.agent.back().stream == 3);
+  f.session.leave(1);
+  CHECK_FALSE(f.session.input_open());
+  CHECK(f.agent.back().ends_channel());
+}

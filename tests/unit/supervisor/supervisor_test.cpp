@@ -5,6 +5,7 @@
 #include "base/io.hpp"
 #include "jail/fd_passing.hpp"
 #include "journal_files.hpp"
+#include "wire/attach_messages.hpp"
 
 #include <array>
 #include <atomic>
@@ -792,4 +793,91 @@ TEST_CASE("supervisor: a client discards the VM → it is gone at once, and the 
   const auto ends = records<state::CommandEnded>(world.commands_file, state::JournalRecordType::command_ended);
   REQUIRE(ends.size() == 1);
   CHECK(ends[0].status == PYRO_ERROR_OUTCOME_UNKNOWN);
+}
+
+TEST_CASE("supervisor: a client joins a command → input, news of what is printed, and its exit; one at a time") {
+  World world;
+  world.configure_outliving();
+  Peer first = world.attach();
+  const std::uint32_t stream = world.start_command_of(first);
+  Peer second = world.attach();
+  second.send(wire::message_frame(FrameType::join, 9, wire::Join{1, true, 0, 0}));
+  const auto joined = wire::Joined::decode(second.wait_for(FrameType::joined).payload);
+  REQUIRE(joined.ok());
+  CHECK((joined->runs && joined->input_open));
+  second.send(wire::data_frame(9, Channel::in, base::as_bytes("hello"), false));
+  CHECK(base::as_text(world.agent.wait_for(FrameType::data).payload) == "hello");
+  second.send(wire::message_frame(FrameType::watch, 9, wire::Watch{0}));
+  world.agent.send(wire::data_frame(stream, Channel::out, base::as_bytes("12345"), false));
+  CHECK(wire::Printed::decode(second.wait_for(FrameType::printed).payload)->total_bytes == 5);
+  second.send(wire::message_frame(FrameType::watch, 9, wire::Watch{5}));
+  world.agent.send(world.exit_frames(stream));
+  CHECK(second.next()->type == FrameType::exit);
+  CHECK(World::read_to_exit(first, 1).ok());
+  first.send(wire::bare_frame(FrameType::discard));
+}
+
+TEST_CASE("supervisor: a client joins what is not there, or has ended → it is told so") {
+  World world;
+  world.configure_outliving();
+  Peer client = world.attach();
+  const std::uint32_t stream = world.start_command_of(client);
+  world.agent.send(world.exit_frames(stream));
+  CHECK(World::read_to_exit(client, 1).ok());
+  for (const std::uint64_t number : {std::uint64_t{1}, std::uint64_t{2}}) {
+    client.send(wire::message_frame(FrameType::join, 2, wire::Join{number, false, 0, 0}));
+    CHECK_FALSE(wire::Joined::decode(client.wait_for(FrameType::joined).payload)->runs);
+  }
+  client.send(wire::bare_frame(FrameType::discard));
+}
+
+TEST_CASE("supervisor: the first client goes while another may write → the input ends with that one") {
+  World world;
+  world.configure_outliving();
+  Peer first = world.attach();
+  world.start_command_of(first);
+  Peer second = world.attach();
+  second.send(wire::message_frame(FrameType::join, 1, wire::Join{1, true, 0, 0}));
+  second.wait_for(FrameType::joined);
+  first.close();
+  second.send(wire::data_frame(1, Channel::in, base::as_bytes("x"), false));
+  CHECK_FALSE(world.agent.wait_for(FrameType::data).ends_channel());
+  second.close();
+  CHECK(world.agent.wait_for(FrameType::data).ends_channel());
+  world.client.send(wire::bare_frame(FrameType::discard));
+}
+
+TEST_CASE("supervisor: the first client does not read while another is attached → let go, the command goes on") {
+  supervisor::Deadlines deadlines;
+  deadlines.reader_patience_ms = 30;
+  World world(deadlines);
+  world.configure_outliving();
+  Peer first = world.attach();
+  world.stream = world.start_command_of(first);
+  const base::Bytes block(16 * 1024, std::byte{'x'});
+  for (std::size_t sent = 0; sent < 2 * wire::kWindowBytes; sent += block.size()) {
+    world.agent.send(wire::data_frame(world.stream, Channel::out, block, false));
+  }
+  Peer second = world.attach();
+  second.send(wire::message_frame(FrameType::join, 1, wire::Join{1, false, 0, 0}));
+  second.wait_for(FrameType::joined);
+  const auto failed = wire::Failed::decode(first.wait_for(FrameType::failed).payload);
+  REQUIRE(failed.ok());
+  CHECK(failed->code == PYRO_ERROR_LIMIT);
+  world.agent.send(world.exit_frames());
+  second.wait_for(FrameType::exit);
+  second.send(wire::bare_frame(FrameType::discard));
+}
+
+TEST_CASE("supervisor: the VM is lost while a client is attached → it is told that the outcome is unknown") {
+  World world;
+  world.configure_outliving();
+  Peer first = world.attach();
+  world.start_command_of(first);
+  first.close();
+  Peer second = world.attach();
+  second.send(wire::message_frame(FrameType::join, 1, wire::Join{1, false, 0, 0}));
+  second.wait_for(FrameType::joined);
+  world.on_its_thread([&world] { world.end_machine(); });
+  CHECK(wire::Failed::decode(second.wait_for(FrameType::failed).payload)->code == PYRO_ERROR_OUTCOME_UNKNOWN);
 }

@@ -1,4 +1,5 @@
 #include "wire/messages.hpp"
+#include "wire/attach_messages.hpp"
 
 #include <string>
 #include <vector>
@@ -121,6 +122,11 @@ TEST_SUITE("wire") {
     check_exact(Status{"running", 5000, 1, 600'000, 3'000, 20});
     check_exact(SetTtl{600'000});
     check_exact(Dispatched{7});
+    check_exact(Join{7, true, 24, 80});
+    check_exact(Joined{true, true});
+    check_exact(Joined{});
+    check_exact(Watch{1});
+    check_exact(Printed{UINT64_MAX});
   }
 
   TEST_CASE("messages: the fields of a decoded message → those that were encoded") {
@@ -229,9 +235,15 @@ TEST_SUITE("wire") {
     CHECK(frame->has_value());
   }
 
-  TEST_CASE("exec: a flag that is neither 0 nor 1 → refused") {
+  TEST_CASE("join: no command, half a size; joined: open but not running → refused") {
+    check_refused(Join{7, false, 0, 0}, [](Join& join) { join.number = 0; });
+    check_refused(Join{7, false, 24, 80}, [](Join& join) { join.rows = 0; });
+    check_refused(Joined{true, true}, [](Joined& joined) { joined.runs = false; });
+  }
+
+  TEST_CASE("exec: flags that nobody knows → refused") {
     Bytes bytes = exec().encode();
-    bytes[bytes.size() - 18] = std::byte{2};  // pty, before two u16, one u64, an empty file request and another flag
+    bytes[bytes.size() - 17] = std::byte{8};  // flags, before two u16, one u64 and an empty file request
     CHECK_FALSE(Exec::decode(bytes).ok());
   }
 

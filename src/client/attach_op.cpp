@@ -1,0 +1,461 @@
+#include "client/attach_op.hpp"
+
+#include "base/clock.hpp"
+#include "client/vm_info.hpp"
+#include "wire/attach_messages.hpp"
+
+#include <algorithm>
+
+#include <fcntl.h>
+
+namespace pyro::client {
+
+using state::JournalRecordType;
+using wire::Channel;
+using wire::FrameType;
+
+namespace {
+
+constexpr std::uint32_t kStream = 1;
+// A supervisor answers at once; a machine that swaps is slow, not broken.
+constexpr std::int64_t kJoinMs = 60'000;
+// Output that is turned into events at a time.
+constexpr std::size_t kShareBytes = 256 * 1024;
+
+state::CommandEnded ended_of(const wire::Exit& exit) {
+  state::CommandEnded ended;
+  ended.exit_code = exit.exit_code;
+  ended.term_signal = exit.term_signal;
+  ended.timed_out = exit.timed_out;
+  ended.oom_killed = exit.oom_killed;
+  ended.status = exit.status;
+  ended.message = exit.message;
+  ended.duration_ms = exit.duration_ms;
+  ended.cpu_time_ms = exit.cpu_time_ms;
+  ended.memory_peak_bytes = exit.memory_peak_bytes;
+  return ended;
+}
+
+bool was_not_found(const state::CommandEnded& ended) {
+  return ended.exit_code == static_cast<int>(wire::ExecFailure::not_found) ||
+         ended.exit_code == static_cast<int>(wire::ExecFailure::not_executable);
+}
+
+}  // namespace
+
+base::Status AttachOp::step() {
+  if (phase_ == Phase::looking) {
+    PYRO_TRY(look());
+  }
+  if (phase_ == Phase::connecting) {
+    PYRO_TRY(connect());
+  }
+  if (phase_ == Phase::joining || phase_ == Phase::live) {
+    PYRO_TRY(converse());
+  }
+  if (has_ended() || phase_ == Phase::connecting || phase_ == Phase::joining) {
+    return base::success();
+  }
+  if (unread_) {
+    PYRO_TRY_ASSIGN(const bool all, emit_output());
+    unread_ = !all;
+  }
+  if (unread_ || (phase_ == Phase::ending && has_events())) {
+    // No descriptor tells of what is in a file: whoever has taken these events and waits is to come back at once.
+    awake_ = true;
+    return poller().set_deadline(base::monotonic_ms());
+  }
+  if (std::exchange(awake_, false)) {
+    PYRO_TRY(poller().set_deadline(0));
+  }
+  if (phase_ == Phase::ending) {
+    finish();
+    return base::success();
+  }
+  if (!std::exchange(watching_, true)) {
+    queue_.push_control(wire::message_frame(FrameType::watch, kStream, wire::Watch{printed_}));
+  }
+  return flush();
+}
+
+void AttachOp::stop() noexcept {
+  if (vm_) {
+    vm_->shut_down();
+  }
+  [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
+}
+
+// ---- the journal
+
+base::Status AttachOp::look() {
+  PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, request_.task_id));
+  PYRO_TRY_ASSIGN(const auto record, folder_->record());
+  PYRO_TRY(check_kind(record, state::VmKind::task));
+  PYRO_TRY_ASSIGN(const auto run, folder_->run());
+  engine_ = run ? static_cast<pyro_engine>(run->engine) : PYRO_ENGINE_AUTO;
+  auto file = folder_->open_file(state::kVmCommandsFile, O_RDONLY);
+  if (file.ok()) {
+    PYRO_TRY_ASSIGN(commands_, JournalFile::open(std::move(file).value()));
+    PYRO_TRY(read_commands());
+  } else if (file.error().sys_errno != ENOENT) {
+    return std::move(file).error();
+  }
+  if (!started_) {
+    return base::make_error(PYRO_ERROR_NOT_FOUND, "task {} has no command {}: pyro task logs {} lists them",
+                            request_.task_id, request_.command_number, request_.task_id);
+  }
+  PYRO_TRY(open_output());
+  if (ended_) {
+    begin(false);
+    phase_ = Phase::ending;
+    return base::success();
+  }
+  attach_.emplace(*folder_, poller());
+  phase_ = Phase::connecting;
+  return base::success();
+}
+
+base::Status AttachOp::read_commands() {
+  return commands_->read([this](const state::JournalReader::Frame& frame) {
+    if (frame.type == JournalRecordType::command_started) {
+      auto started = state::CommandStarted::decode(frame.payload);
+      if (started.ok() && started->number == request_.command_number) {
+        started_ = std::move(*started);
+      }
+    } else if (frame.type == JournalRecordType::command_ended) {
+      auto ended = state::CommandEnded::decode(frame.payload);
+      if (ended.ok() && ended->number == request_.command_number) {
+        ended_ = std::move(*ended);
+      }
+    } else if (started_ && !ended_) {
+      // Its VM ended, or another one was started, without a word about it.
+      ended_.emplace();
+      ended_->status = PYRO_ERROR_OUTCOME_UNKNOWN;
+      ended_->message = "its VM was lost while it ran: what it did is unknown";
+    }
+    return true;
+  });
+}
+
+base::Status AttachOp::open_output() {
+  const auto open = [this]() -> base::Result<JournalFile> {
+    PYRO_TRY_ASSIGN(base::Fd file, folder_->open_file(state::kVmOutputFile, O_RDONLY));
+    return JournalFile::open(std::move(file));
+  };
+  PYRO_TRY_ASSIGN(output_, open());
+  if (request_.tail_bytes == UINT64_MAX) {
+    return base::success();
+  }
+  PYRO_TRY_ASSIGN(JournalFile count, open());
+  std::uint64_t there = 0;
+  PYRO_TRY(count.read([this, &there](const state::JournalReader::Frame& frame) {
+    const auto piece = state::CommandOutput::decode(frame.payload);
+    there += piece.ok() && piece->number == request_.command_number ? piece->data.size() : 0;
+    return true;
+  }));
+  skip_bytes_ = there - std::min(there, request_.tail_bytes);
+  return base::success();
+}
+
+base::Result<bool> AttachOp::emit_output() {
+  std::size_t emitted = 0;
+  PYRO_TRY(output_->read([this, &emitted](const state::JournalReader::Frame& frame) {
+    auto piece = state::CommandOutput::decode(frame.payload);
+    if (!piece.ok() || piece->number != request_.command_number) {
+      return true;
+    }
+    std::uint64_t& total = totals_[piece->channel == 1 ? 0 : 1];
+    if (total != 0 && piece->offset > total) {
+      context().log.add(PYRO_LOG_WARNING, "task {}, command {}: the journal lacks {} bytes of what it printed",
+                        request_.task_id, request_.command_number, piece->offset - total);
+    }
+    total = std::max(total, piece->offset + piece->data.size());
+    const auto old = static_cast<std::size_t>(std::min<std::uint64_t>(skip_bytes_, piece->data.size()));
+    skip_bytes_ -= old;
+    if (old == piece->data.size()) {
+      return true;
+    }
+    piece->data.erase(piece->data.begin(), piece->data.begin() + static_cast<std::ptrdiff_t>(old));
+    emitted += piece->data.size();
+    Event event;
+    event.kind = piece->channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
+    event.command_number = piece->number;
+    event.data = std::move(piece->data);
+    emit(std::move(event));
+    return emitted < kShareBytes;
+  }));
+  return emitted < kShareBytes;
+}
+
+// ---- the supervisor
+
+base::Status AttachOp::connect() {
+  auto vm = attach_->poll();
+  if (!vm.ok() && vm.error().code == PYRO_ERROR_STATE) {
+    return conclude_from_journal("its VM does not run");
+  }
+  PYRO_TRY_ASSIGN(vm_, std::move(vm));
+  if (!vm_) {
+    return base::success();
+  }
+  wire::Join join;
+  join.number = request_.command_number;
+  join.takes_input = request_.takes_input;
+  join.rows = started_->pty ? request_.rows : std::uint16_t{0};
+  join.columns = started_->pty ? request_.columns : std::uint16_t{0};
+  wire::FrameQueue first;
+  first.push_control(wire::message_frame(FrameType::join, kStream, join));
+  PYRO_TRY(vm_->flush(first));
+  phase_ = Phase::joining;
+  join_deadline_ms_ = base::monotonic_ms() + kJoinMs;
+  return poller().set_deadline(join_deadline_ms_);
+}
+
+base::Status AttachOp::converse() {
+  PYRO_TRY(flush());
+  frames_.clear();
+  const auto received = vm_->receive(frames_);
+  for (const wire::Frame& frame : frames_) {
+    PYRO_TRY(take(frame));
+    if (has_ended() || phase_ == Phase::ending) {
+      return base::success();
+    }
+  }
+  PYRO_TRY(received);
+  if (vm_->is_over()) {
+    return conclude_from_journal("its supervisor pyro-vm closed the connection");
+  }
+  if (phase_ == Phase::joining && base::monotonic_ms() >= join_deadline_ms_) {
+    return base::make_error(PYRO_ERROR_TIMEOUT, "the supervisor pyro-vm of task {} does not answer", request_.task_id);
+  }
+  return flush();
+}
+
+base::Status AttachOp::take(const wire::Frame& frame) {
+  if (!std::exchange(greeted_, true)) {
+    return check_hello(frame);
+  }
+  if (frame.type == FrameType::failed) {
+    PYRO_TRY_ASSIGN(const auto failed, wire::Failed::decode(frame.payload));
+    loss_ = Event::failure(base::make_error(failed.code, "vm {}: {}", request_.task_id, failed.message), failed.console)
+                .error;
+    unread_ = true;
+    if (phase_ == Phase::joining) {
+      begin(false);
+    }
+    phase_ = Phase::ending;
+    return base::success();
+  }
+  PYRO_TRY_ASSIGN(const bool taken,
+                  take_news(frame, request_.task_id, context().log, [this](Event event) { emit(std::move(event)); }));
+  if (taken) {
+    return base::success();
+  }
+  switch (frame.type) {
+    case FrameType::joined:
+      return take_joined(frame);
+    case FrameType::printed: {
+      PYRO_TRY_ASSIGN(const auto printed, wire::Printed::decode(frame.payload));
+      printed_ = printed.total_bytes;
+      unread_ = true;
+      watching_ = false;
+      return base::success();
+    }
+    case FrameType::credit:
+      return take_credit(frame);
+    case FrameType::exit:
+      return take_exit(frame);
+    case FrameType::stopped:
+      return conclude_from_journal("its VM was stopped");
+    case FrameType::ready:
+    case FrameType::status:
+    case FrameType::pong:
+      return base::success();
+    default:
+      return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm sent a frame of type {}, which nobody who attaches expects",
+                              static_cast<unsigned>(frame.type));
+  }
+}
+
+base::Status AttachOp::take_joined(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto joined, wire::Joined::decode(frame.payload));
+  if (phase_ != Phase::joining) {
+    return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm answered twice");
+  }
+  if (!joined.runs) {
+    return conclude_from_journal("its supervisor pyro-vm does not know it");
+  }
+  phase_ = Phase::live;
+  begin(joined.input_open);
+  return poller().set_deadline(0);
+}
+
+base::Status AttachOp::take_credit(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto credit, wire::Credit::decode(frame.payload));
+  if (static_cast<Channel>(frame.channel_number()) != Channel::in || !stdin_credit_.grant(credit.bytes)) {
+    return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm granted more input than it may");
+  }
+  if (std::exchange(refused_input_, false)) {
+    interrupt();
+  }
+  return base::success();
+}
+
+base::Status AttachOp::take_exit(const wire::Frame& frame) {
+  PYRO_TRY_ASSIGN(const auto exit, wire::Exit::decode(frame.payload));
+  ended_ = ended_of(exit);
+  unread_ = true;
+  phase_ = Phase::ending;
+  return poller().set_deadline(0);
+}
+
+base::Status AttachOp::conclude_from_journal(const std::string& otherwise) {
+  if (phase_ != Phase::live) {
+    begin(false);
+  }
+  // Its record is written before its end is told to anybody.
+  PYRO_TRY(read_commands());
+  if (!ended_) {
+    loss_ = Event::failure(base::make_error(PYRO_ERROR_OUTCOME_UNKNOWN,
+                                            "task {}, command {}: {}: what the command did is unknown",
+                                            request_.task_id, request_.command_number, otherwise))
+                .error;
+  }
+  unread_ = true;
+  phase_ = Phase::ending;
+  return poller().set_deadline(0);
+}
+
+// ---- what the caller hears
+
+void AttachOp::begin(bool input_open) {
+  stdin_closed_ = stdin_closed_ || !input_open;
+  Event event;
+  event.kind = PYRO_EVENT_STARTED;
+  event.vm_id = request_.task_id;
+  event.command_number = request_.command_number;
+  event.pty = started_->pty;
+  event.stdin_open = request_.takes_input && input_open;
+  emit(std::move(event));
+}
+
+void AttachOp::finish() {
+  Event event;
+  event.kind = PYRO_EVENT_ERROR;
+  if (loss_) {
+    event.error = std::move(loss_);
+    emit(std::move(event));
+  } else if (ended_->status != PYRO_OK) {
+    emit(Event::failure(base::make_error(ended_->status, "task {}, command {}: {}", request_.task_id,
+                                         request_.command_number, ended_->message)));
+  } else {
+    emit_result();
+  }
+}
+
+void AttachOp::emit_result() {
+  if (was_not_found(*ended_) && !ended_->message.empty()) {
+    // As a shell would say it, and where a shell would.
+    const std::string line = "pyro: " + ended_->message + "\n";
+    const auto bytes = base::as_bytes(line);
+    totals_[1] += line.size();
+    Event event;
+    event.kind = PYRO_EVENT_STDERR;
+    event.data.assign(bytes.begin(), bytes.end());
+    emit(std::move(event));
+  }
+  Event event;
+  event.kind = PYRO_EVENT_EXIT;
+  event.result = std::make_unique<OwnedResult>();
+  OwnedResult& result = *event.result;
+  result.exit_code = ended_->exit_code;
+  result.term_signal = ended_->term_signal;
+  result.timed_out = ended_->timed_out ? 1 : 0;
+  result.oom_killed = ended_->oom_killed ? 1 : 0;
+  result.engine = static_cast<std::uint32_t>(engine_);
+  result.start_kind = PYRO_START_RUNNING;
+  result.stdout_total_bytes = std::max(totals_[0], ended_->stdout_total_bytes);
+  result.stderr_total_bytes = std::max(totals_[1], ended_->stderr_total_bytes);
+  result.duration_ms = ended_->duration_ms;
+  result.cpu_time_ms = ended_->cpu_time_ms;
+  result.memory_peak_bytes = ended_->memory_peak_bytes;
+  result.vm_id_text = request_.task_id;
+  result.task_id_text = request_.task_id;
+  result.command_number = request_.command_number;
+  result.seal(false);
+  emit(std::move(event));
+}
+
+// ---- what the caller does
+
+base::Status AttachOp::flush() {
+  // Nothing of the caller's goes out before the supervisor knows what it is about.
+  return vm_ && phase_ == Phase::live && !vm_->is_over() ? vm_->flush(queue_) : base::success();
+}
+
+base::Status AttachOp::check_running() const {
+  if (has_ended() || phase_ == Phase::ending) {
+    return base::make_error(PYRO_ERROR_STATE, "the command has ended");
+  }
+  return base::success();
+}
+
+base::Status AttachOp::check_input_open() const {
+  if (!request_.takes_input) {
+    return base::make_error(PYRO_ERROR_INVALID, "attached without input: use PYRO_STDIN_STREAM");
+  }
+  PYRO_TRY(check_running());
+  if (stdin_closed_) {
+    return base::make_error(PYRO_ERROR_STATE, "the command's input was closed before");
+  }
+  return base::success();
+}
+
+base::Result<std::size_t> AttachOp::write_stdin(base::ByteView bytes) {
+  PYRO_TRY(check_input_open());
+  const std::size_t size = std::min<std::size_t>(bytes.size(), stdin_credit_.available());
+  refused_input_ = size < bytes.size();
+  for (std::size_t sent = 0; sent < size;) {
+    const auto part = bytes.subspan(sent, std::min(size - sent, wire::kMaxDataBytes));
+    stdin_credit_.spend(static_cast<std::uint32_t>(part.size()));
+    queue_.push_data(wire::data_frame(kStream, Channel::in, part, false));
+    sent += part.size();
+  }
+  PYRO_TRY(flush());
+  return size;
+}
+
+base::Status AttachOp::close_stdin() {
+  PYRO_TRY(check_input_open());
+  stdin_closed_ = true;
+  refused_input_ = false;
+  queue_.push_data(wire::data_frame(kStream, Channel::in, {}, true));
+  return flush();
+}
+
+base::Status AttachOp::signal(std::int32_t number) {
+  if (number < 1 || number > 64) {
+    return base::make_error(PYRO_ERROR_INVALID, "signal_number is {}: 1 to 64 are possible", number);
+  }
+  PYRO_TRY(check_running());
+  queue_.push_control(wire::message_frame(FrameType::signal, kStream, wire::Signal{number}));
+  return flush();
+}
+
+base::Status AttachOp::resize(std::uint32_t rows, std::uint32_t columns) {
+  if (rows < 1 || rows > 65535 || columns < 1 || columns > 65535) {
+    return base::make_error(PYRO_ERROR_INVALID, "the terminal size is {} x {}: 1 to 65535 each are possible", rows,
+                            columns);
+  }
+  if (started_ && !started_->pty) {
+    return base::make_error(PYRO_ERROR_INVALID, "the command has no terminal");
+  }
+  PYRO_TRY(check_running());
+  wire::Resize message;
+  message.rows = static_cast<std::uint16_t>(rows);
+  message.columns = static_cast<std::uint16_t>(columns);
+  queue_.push_control(wire::message_frame(FrameType::resize, kStream, message));
+  return flush();
+}
+
+}  // namespace pyro::client
