@@ -380,6 +380,15 @@ void RunSession::say_notes(const Result& result) const {
   }
 }
 
+// A VM goes with its command, and with whoever gave that up.
+void remove_vm(const Pyro& pyro, const std::string& id) {
+  try {
+    pyro.delete_vm(id);
+  } catch (const Error& error) {
+    say(fmt::format("VM {} is left: {}", id, error.what()));
+  }
+}
+
 }  // namespace
 
 int run_command(const RunArguments& arguments, Signals& signals) {
@@ -398,8 +407,11 @@ int run_command(const RunArguments& arguments, Signals& signals) {
     const int exit_code = RunSession(pyro, arguments, signals).drive();
     say_log(pyro, arguments.common);
     return exit_code;
-  } catch (const Error&) {
+  } catch (const Error& error) {
     say_log(pyro, arguments.common);
+    if (arguments.is_vm && error.code() == ErrorCode::cancelled && signals.fatal() != 0) {
+      remove_vm(pyro, arguments.task_id);
+    }
     throw;
   }
 }

@@ -52,10 +52,9 @@ Supervisor::Supervisor(boost::asio::io_context& io, base::Fd client, base::Statu
                 [this](ClientId id, const std::string& why) { handle_client_end(id, why); },
                 [this](ClientId id) { greet(id); }}),
       boot_timer_(io),
-      lifetime_timer_(io),
       ping_timer_(io),
       end_timer_(io),
-      idle_timer_(io) {}
+      expiry_timer_(io) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -95,11 +94,10 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
     PYRO_TRY_ASSIGN(journal_, TaskJournal::open(take(wire::ConfigureFd::commands), take(wire::ConfigureFd::output)));
     PYRO_TRY(journal_->machine_started(config.vm_id, static_cast<std::uint32_t>(config.engine)));
   }
-  ttl_ms_ = config.ttl_ms;
-  max_lifetime_ms_ = config.max_lifetime_ms;
   vm_id_ = config.vm_id;
   boot_timeout_ms_ = config.boot_timeout_ms;
   configured_ms_ = base::monotonic_ms();
+  expiry_ = Expiry(configured_ms_, outlives_client_ ? config.ttl_ms : 0, config.max_lifetime_ms);
   watch_client_process(std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::client)]));
   clients_.broadcast_control(wire::message_frame(FrameType::progress, 0, wire::Progress{"boot", "starting the VM"}));
   return start_machine(config, std::move(fds));
@@ -159,17 +157,7 @@ void Supervisor::start_deadlines(const wire::Configure& config) {
          fmt::format("the guest was not ready within {} s; a loaded host may need a longer boot timeout",
                      static_cast<double>(boot_timeout_ms_) / 1000.0));
   });
-  if (config.max_lifetime_ms > 0) {
-    start_deadline(lifetime_timer_, config.max_lifetime_ms, [this, lifetime_ms = config.max_lifetime_ms] {
-      const std::string reason =
-          fmt::format("the VM reached its maximum lifetime of {} s", static_cast<double>(lifetime_ms) / 1000.0);
-      if (outlives_client_ && !is_starting()) {
-        stop("expired: " + reason);
-      } else {
-        fail(PYRO_ERROR_TIMEOUT, reason);
-      }
-    });
-  }
+  wait_for_expiry();
 }
 
 // ---- agent ----
@@ -371,20 +359,32 @@ void Supervisor::start_deadline(boost::asio::steady_timer& timer, std::uint64_t 
 }
 
 void Supervisor::watch_idleness() {
-  const bool idle =
-      outlives_client_ && ttl_ms_ != 0 && state_ == State::running && commands_.empty() && attached_.empty();
-  if (idle == waiting_for_use_) {
+  expiry_.set_used(base::monotonic_ms(), state_ != State::running || !commands_.empty() || !attached_.empty());
+  wait_for_expiry();
+}
+
+void Supervisor::wait_for_expiry() {
+  expiry_timer_.cancel();
+  const auto at = expiry_.due_at();
+  if (!at || state_ == State::stopping || is_over()) {
     return;
   }
-  waiting_for_use_ = idle;
-  idle_since_ms_ = base::monotonic_ms();
-  idle_timer_.cancel();
-  if (idle) {
-    start_deadline(idle_timer_, ttl_ms_, [this] {
-      if (waiting_for_use_) {
-        stop(fmt::format("expired: nobody used it for {} s", static_cast<double>(ttl_ms_) / 1000.0));
-      }
-    });
+  const std::int64_t left_ms = std::max<std::int64_t>(*at - base::monotonic_ms(), 0);
+  start_deadline(expiry_timer_, static_cast<std::uint64_t>(left_ms), [this] { expire(); });
+}
+
+void Supervisor::expire() {
+  const auto seconds = [](std::uint64_t ms) { return static_cast<double>(ms) / 1000.0; };
+  switch (expiry_.due(base::monotonic_ms())) {
+    case Expiry::Reason::none:
+      return wait_for_expiry();
+    case Expiry::Reason::unused:
+      return stop(fmt::format("expired: nobody used it for {} s", seconds(expiry_.ttl_ms())));
+    case Expiry::Reason::lifetime: {
+      const std::string reason =
+          fmt::format("the VM reached its maximum lifetime of {} s", seconds(expiry_.max_lifetime_ms()));
+      return outlives_client_ && !is_starting() ? stop("expired: " + reason) : fail(PYRO_ERROR_TIMEOUT, reason);
+    }
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "machine/machine.hpp"
 #include "supervisor/client_set.hpp"
+#include "supervisor/expiry.hpp"
 #include "supervisor/link.hpp"
 #include "supervisor/session.hpp"
 #include "supervisor/task_journal.hpp"
@@ -171,8 +172,10 @@ class Supervisor {
 
   /// Asks the guest to power off; `reason` goes into the journal.
   void stop(const std::string& reason);
-  /// Starts or ends the wait for somebody who needs the VM.
+  /// Notes whether somebody needs the VM now, and waits for the next time to be over.
   void watch_idleness();
+  void wait_for_expiry();
+  void expire();
   void record_command_end(Command& command, const wire::Exit& exit, pyro_status status = PYRO_OK);
   /// The last words of the journal; only the first call counts.
   void record_end(pyro_status status, const std::string& reason);
@@ -204,10 +207,9 @@ class Supervisor {
   std::unique_ptr<machine::Machine> machine_;
   std::optional<boost::asio::posix::stream_descriptor> client_process_;
   boost::asio::steady_timer boot_timer_;
-  boost::asio::steady_timer lifetime_timer_;
   boost::asio::steady_timer ping_timer_;
   boost::asio::steady_timer end_timer_;
-  boost::asio::steady_timer idle_timer_;
+  boost::asio::steady_timer expiry_timer_;
   Commands commands_;
   std::uint32_t next_agent_stream_ = 1;
   Attachments attachments_;
@@ -227,10 +229,7 @@ class Supervisor {
   std::optional<TaskJournal> journal_;
   bool end_recorded_ = false;
   std::string stop_reason_;
-  std::uint64_t ttl_ms_ = 0;
-  std::uint64_t max_lifetime_ms_ = 0;
-  bool waiting_for_use_ = false;
-  std::int64_t idle_since_ms_ = 0;
+  Expiry expiry_;
   /// Commands that the guest has no room for yet, in their order.
   std::deque<std::uint32_t> waiting_to_dispatch_;
   /// In state delivering: clients whose commands have ended and who have yet to take in what these printed.

@@ -148,7 +148,7 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
       return base::success();
     case FrameType::set_ttl: {
       PYRO_TRY_ASSIGN(const wire::SetTtl message, wire::SetTtl::decode(frame.payload));
-      ttl_ms_ = message.ttl_ms;
+      expiry_.set_ttl(base::monotonic_ms(), message.ttl_ms);
       watch_idleness();
       return base::success();
     }
@@ -173,15 +173,8 @@ void Supervisor::send_status(ClientId client) {
   }
   status.uptime_ms = static_cast<std::uint64_t>(base::monotonic_ms() - configured_ms_);
   status.running_commands = static_cast<std::uint32_t>(commands_.size());
-  if (ttl_ms_ != 0) {
-    const auto idle_ms =
-        waiting_for_use_ ? static_cast<std::uint64_t>(base::monotonic_ms() - idle_since_ms_) : std::uint64_t{0};
-    // 0 says: for ever.
-    status.idle_left_ms = ttl_ms_ - std::min(ttl_ms_ - 1, idle_ms);
-  }
-  if (max_lifetime_ms_ != 0) {
-    status.lifetime_left_ms = max_lifetime_ms_ - std::min(max_lifetime_ms_, status.uptime_ms);
-  }
+  status.idle_left_ms = expiry_.idle_left_ms(base::monotonic_ms());
+  status.lifetime_left_ms = expiry_.lifetime_left_ms(base::monotonic_ms());
   if (machine_) {
     status.cpu_time_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(machine_->cpu_time_ms(), 0));
   }

@@ -19,7 +19,7 @@ void Supervisor::stop(const std::string& reason) {
   state_ = State::stopping;
   stop_reason_ = reason;
   ping_timer_.cancel();
-  idle_timer_.cancel();
+  expiry_timer_.cancel();
   clients_.stop_listening();
   agent_->send_control(wire::bare_frame(FrameType::power_off));
   start_deadline(boot_timer_, deadlines_.stop_ms, [this] {
@@ -163,7 +163,7 @@ void Supervisor::finish_client(ClientId client) {
 
 void Supervisor::release_machine() {
   boot_timer_.cancel();
-  lifetime_timer_.cancel();
+  expiry_timer_.cancel();
   ping_timer_.cancel();
   boost::asio::post(io_, [this] {
     agent_.reset();
