@@ -63,7 +63,8 @@ Status empty_directory(Fd directory, const std::string& path, unsigned depth, st
     if (name == "." || name == "..") {
       continue;
     }
-    const std::string below = path + "/" + name;
+    std::string below = path;
+    below.append("/").append(name);
     if (::unlinkat(fd, name.c_str(), 0) != 0) {
       if (errno == ENOENT) {
         continue;
