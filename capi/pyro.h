@@ -852,6 +852,23 @@ PYRO_API pyro_status pyro_vm_stop_start(pyro_context *context, const pyro_task_q
 PYRO_API pyro_status pyro_vm_delete(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_vm_delete_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
+/* ---------------------------------------------------------------- registry --------------------- */
+
+/*
+ * What lists of tasks and VMs are answered from: an index, in registry.db of the home folder. The folders of the tasks
+ * are the truth; the library compares both by itself. If the file is damaged, lists answer with STATE, if a newer
+ * libpyro made it with UNSUPPORTED; calls about one task or VM work all the same.
+ */
+
+/**
+ * Makes the registry again from the folders, whatever is in the file; other processes may go on meanwhile. Takes as long
+ * as a look at each task. The list has all tasks and VMs. *list is owned: pyro_vm_list_destroy().
+ * Errors: INVALID, FORKED, UNSUPPORTED (it is of a newer version: nothing is touched), TIMEOUT (others do not let go of
+ * it: try again), LIMIT, INTERNAL. Since 0.1.
+ */
+PYRO_API pyro_status pyro_registry_rebuild(pyro_context *context, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_registry_rebuild_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
 /* ---------------------------------------------------------------- environments ----------------- */
 
 /** Options of the pyro_env_* calls; which fields count is said at each. */

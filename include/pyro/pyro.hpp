@@ -348,6 +348,15 @@ class Pyro {
     return TaskOperation(op);
   }
 
+  /// Makes the index that lists are answered from again, from the folders of the tasks; gives all tasks and VMs. Since 0.1.
+  TaskList rebuild_registry() const { return start_rebuild_registry().wait(); }
+  [[nodiscard]] TaskOperation start_rebuild_registry() const {
+    pyro_op* op = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_registry_rebuild_start(context_.get(), &op, error.out()));
+    return TaskOperation(op);
+  }
+
   // The life cycle of a VM step by step: made, started, used once, gone. As with tasks, except that exec_vm() removes it.
   // Tasks and VMs are two sets: neither's calls find the other's.
 

@@ -1010,6 +1010,8 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         ctypes.c_int32,
         [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
     ),
+    "pyro_registry_rebuild": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_vm_list)), _P(_P(pyro_error))]),
+    "pyro_registry_rebuild_start": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_op)), _P(_P(pyro_error))]),
     "pyro_env_options_init": (None, [_P(pyro_env_options), ctypes.c_size_t]),
     "pyro_env_list": (
         ctypes.c_int32,
@@ -1191,6 +1193,9 @@ class Functions:
     #: As pyro_task_delete().
     pyro_vm_delete: Callable[[Any, Any, Any, Any], int]
     pyro_vm_delete_start: Callable[[Any, Any, Any, Any], int]
+    #: Makes the registry again from the folders, whatever is in the file; other processes may go on meanwhile.
+    pyro_registry_rebuild: Callable[[Any, Any, Any], int]
+    pyro_registry_rebuild_start: Callable[[Any, Any, Any], int]
     #: Zeroes `size` bytes at `options` and sets struct_size.
     pyro_env_options_init: Callable[[Any, int], None]
     #: All environments: those that are here and those of the catalogue.
