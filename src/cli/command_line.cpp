@@ -94,6 +94,17 @@ CLI::App* add_doctor(CLI::App& app, DoctorArguments& arguments) {
   return command;
 }
 
+CLI::App* add_registry(CLI::App& app, RegistryArguments& arguments) {
+  CLI::App* registry = app.add_subcommand("registry", "The index that lists of tasks and VMs are answered from");
+  registry->require_subcommand(1);
+  registry->footer("Example:\n  pyro registry rebuild");
+  CLI::App* rebuild = registry->add_subcommand("rebuild", "Make it again from the folders of the tasks");
+  add_common(rebuild, arguments.common);
+  rebuild->footer(
+      "Tasks and VMs themselves are not touched; others may go on meanwhile.\nExample:\n  pyro registry rebuild");
+  return registry;
+}
+
 // Everything behind the first "--" of `run`, `task exec` and `vm exec` is the command, byte for byte: the parser never sees it.
 struct SplitArguments {
   std::vector<std::string> options;  // last first, as the parser wants them
@@ -143,6 +154,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   RunTexts vm_texts;
   EnvArguments env_arguments;
   DoctorArguments doctor_arguments;
+  RegistryArguments registry_arguments;
 
   CLI::App app("Run commands that nobody has read in microVMs.", "pyro");
   app.set_version_flag("--version", fmt::format("pyro {}", version()));
@@ -158,6 +170,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   CLI::App* vm_exec_command = add_vm_exec(vm_command, vm_exec, vm_exec_texts);
   CLI::App* env_command = add_env(app, env_arguments);
   add_doctor(app, doctor_arguments);
+  CLI::App* registry_command = add_registry(app, registry_arguments);
 
   SplitArguments arguments = split(argc, argv);
   try {
@@ -200,6 +213,9 @@ CommandLine parse_command_line(int argc, char** argv) {
     return wrong(app, error.what());
   } catch (const Error& error) {
     return wrong(app, error.what());
+  }
+  if (app.got_subcommand(registry_command)) {
+    return registry_arguments;
   }
   if (app.got_subcommand(env_command)) {
     return env_arguments;

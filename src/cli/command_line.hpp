@@ -59,13 +59,18 @@ struct DoctorArguments {
   CommonOptions common;
 };
 
+/// pyro registry rebuild
+struct RegistryArguments {
+  CommonOptions common;
+};
+
 /// Nothing more to do: help or the version was asked for, or the command line is wrong.
 struct Answer {
   int exit_code = 0;
   std::string text;
 };
 
-using CommandLine = std::variant<Answer, RunArguments, TaskArguments, EnvArguments, DoctorArguments>;
+using CommandLine = std::variant<Answer, RunArguments, TaskArguments, EnvArguments, DoctorArguments, RegistryArguments>;
 
 CommandLine parse_command_line(int argc, char** argv);
 

@@ -161,23 +161,36 @@ base::Status VmIndex::remove_folder(const VmFolder& folder) {
   return folder.erase_hidden();
 }
 
-// Brings the rows up to date with what is in vms/, if that has changed behind the registry's back.
-base::Status VmIndex::catch_up(Registry& registry) {
-  const std::string path = vms_path(home_);
-  const auto is_complete = [&]() -> base::Result<bool> {
-    PYRO_TRY_ASSIGN(const auto known, registry.stamp());
-    return known && known == stamp_of(path);
-  };
-  PYRO_TRY_ASSIGN(const bool before, is_complete());
-  if (before) {
-    return base::success();
+base::Result<bool> VmIndex::is_complete(const Registry& registry) const {
+  PYRO_TRY_ASSIGN(const auto known, registry.stamp());
+  return known && known == stamp_of(vms_path(home_));
+}
+
+// In one transaction: somebody may be making the registry again, and it is empty at first.
+template <typename Read>
+std::invoke_result_t<Read, Registry&> VmIndex::read_complete(Registry& registry, Read&& read) {
+  {
+    PYRO_TRY_ASSIGN(auto transaction, registry.begin_reading());
+    PYRO_TRY_ASSIGN(const bool complete, is_complete(registry));
+    if (complete) {
+      return read(registry);
+    }
   }
   PYRO_TRY_ASSIGN(auto transaction, registry.begin());
   // What made the difference may have been a change that was just being written down.
-  PYRO_TRY_ASSIGN(const bool now, is_complete());
-  if (now) {
-    return base::success();
+  PYRO_TRY_ASSIGN(const bool complete, is_complete(registry));
+  if (!complete) {
+    PYRO_TRY(catch_up(registry));
   }
+  auto result = read(registry);
+  PYRO_TRY(transaction.commit());
+  return result;
+}
+
+// Brings the rows up to date with what is in vms/, which has changed behind the registry's back. To be called within a
+// transaction.
+base::Status VmIndex::catch_up(Registry& registry) {
+  const std::string path = vms_path(home_);
   touch(path);
   const auto stamp = stamp_of(path);
   PYRO_TRY_ASSIGN(const auto names, list_vm_ids(home_));
@@ -203,7 +216,7 @@ base::Status VmIndex::catch_up(Registry& registry) {
   if (stamp && stamp == stamp_of(path)) {
     PYRO_TRY(registry.set_stamp(*stamp));
   }
-  return transaction.commit();
+  return base::success();
 }
 
 // ---- what one is
@@ -297,9 +310,8 @@ base::Result<std::vector<VmInfo>> VmIndex::list(const registry::Filter& filter) 
   if (!stamp_of(vms_path(home_))) {
     return list_folders(filter);
   }
-  auto rows = with_registry([&](Registry& registry) -> base::Result<std::vector<registry::Row>> {
-    PYRO_TRY(catch_up(registry));
-    return registry.find(filter);
+  auto rows = with_registry([&](Registry& registry) {
+    return read_complete(registry, [&](Registry& complete) { return complete.find(filter); });
   });
   if (rows.ok()) {
     return look_at_rows(std::move(*rows), filter);
@@ -356,9 +368,8 @@ base::Result<std::vector<std::string>> VmIndex::list_due(std::int64_t now_s) {
   if (!stamp_of(vms_path(home_))) {
     return list_vm_ids(home_);
   }
-  auto ids = with_registry([&](Registry& registry) -> base::Result<std::vector<std::string>> {
-    PYRO_TRY(catch_up(registry));
-    return registry.due(now_s);
+  auto ids = with_registry([&](Registry& registry) {
+    return read_complete(registry, [&](Registry& complete) { return complete.due(now_s); });
   });
   if (ids.ok()) {
     return ids;
@@ -391,11 +402,8 @@ base::Result<std::vector<VmInfo>> VmIndex::rebuild() {
     PYRO_TRY(ensure_home(home_));
     PYRO_TRY(Registry::reset(registry_path()));
   }
-  auto rows = with_registry([&](Registry& registry) -> base::Result<std::vector<registry::Row>> {
-    if (stamp_of(vms_path(home_))) {
-      PYRO_TRY(catch_up(registry));
-    }
-    return registry.find(all);
+  auto rows = with_registry([&](Registry& registry) {
+    return read_complete(registry, [&](Registry& complete) { return complete.find(all); });
   });
   if (!rows.ok()) {
     return std::move(rows).error();

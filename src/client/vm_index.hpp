@@ -91,7 +91,11 @@ class VmIndex {
 
   std::optional<Change> begin_change();
   void finish_change(std::optional<Change> change, const Update& update);
+  base::Result<bool> is_complete(const registry::Registry& registry) const;
   base::Status catch_up(registry::Registry& registry);
+  /// Gives what `read` gives of a registry that is complete.
+  template <typename Read>
+  std::invoke_result_t<Read, registry::Registry&> read_complete(registry::Registry& registry, Read&& read);
   base::Result<Seen> see(const VmFolder& folder, std::optional<registry::Row> before);
   void keep(const std::vector<Seen>& all);
   base::Status keep_one(registry::Registry& registry, const Seen& seen);

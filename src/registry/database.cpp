@@ -153,8 +153,8 @@ base::Error Database::error(int code) const {
 
 // ---- transactions
 
-base::Result<Transaction> Transaction::begin(const Database& database) {
-  PYRO_TRY(database.run("BEGIN IMMEDIATE"));
+base::Result<Transaction> Transaction::begin(const Database& database, bool writes) {
+  PYRO_TRY(database.run(writes ? "BEGIN IMMEDIATE" : "BEGIN"));
   return Transaction(database);
 }
 

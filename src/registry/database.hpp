@@ -79,11 +79,12 @@ class Database {
   std::unique_ptr<sqlite3, Close> handle_;
 };
 
-/// A write transaction; without commit() nothing of it happened.
+/// Without commit() nothing of it happened.
 class Transaction {
  public:
-  /// Errors: TIMEOUT, and those of the database.
-  static base::Result<Transaction> begin(const Database& database);
+  /// `writes`: waits until nobody else writes. Else all that is read is of one moment. Errors: TIMEOUT, and those of the
+  /// database.
+  static base::Result<Transaction> begin(const Database& database, bool writes = true);
   Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
   Transaction& operator=(Transaction&&) = delete;
   ~Transaction();

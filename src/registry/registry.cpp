@@ -76,9 +76,9 @@ base::Status take_all(Statement& statement, std::vector<Row>& rows) {
 
 // Nobody may open the file before it has its mode, and no descriptor of it may be closed while SQLite has locks on it
 // (they are the process's): it is made under another name.
-base::Status make_file(const std::string& path) {
+base::Status make_file(const std::string& path, bool replaces = false) {
   struct stat info {};
-  if (::stat(path.c_str(), &info) == 0) {
+  if (!replaces && ::stat(path.c_str(), &info) == 0) {
     return base::success();
   }
   std::string name = path + ".XXXXXX";
@@ -87,7 +87,7 @@ base::Status make_file(const std::string& path) {
     return base::errno_error(errno, "cannot make the registry " + path);
   }
   file.reset();
-  const bool linked = ::link(name.c_str(), path.c_str()) == 0 || errno == EEXIST;
+  const bool linked = !replaces && (::link(name.c_str(), path.c_str()) == 0 || errno == EEXIST);
   // Without hard links a faster process's empty file is replaced by an empty file.
   const bool there = linked || ::rename(name.c_str(), path.c_str()) == 0;
   const int reason = errno;
@@ -128,6 +128,16 @@ base::Result<std::unique_ptr<Registry>> Registry::open(const std::string& path) 
 }
 
 base::Status Registry::reset(const std::string& path) {
+  auto emptied = empty_file(path);
+  if (emptied.ok() || emptied.error().code == PYRO_ERROR_UNSUPPORTED) {
+    return emptied;
+  }
+  // Who has a damaged file open may not be able to let go of it: they keep it, and notice that it has been replaced.
+  // SQLite drops a log that it finds beside an empty file.
+  return make_file(path, true);
+}
+
+base::Status Registry::empty_file(const std::string& path) {
   PYRO_TRY(make_file(path));
   PYRO_TRY_ASSIGN(const Database database, Database::open(path, kBusyMs));
   if (const auto known = check_not_newer(database); !known.ok() && known.error().code == PYRO_ERROR_UNSUPPORTED) {

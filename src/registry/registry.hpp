@@ -101,6 +101,8 @@ class Registry {
 
   /// What is changed until its commit() is seen by others at once, and by nobody if that is not called.
   [[nodiscard]] base::Result<Transaction> begin() { return Transaction::begin(database_); }
+  /// What is read until its end is of one moment.
+  [[nodiscard]] base::Result<Transaction> begin_reading() const { return Transaction::begin(database_, false); }
 
   /// Of vms/, for which the rows are complete; nothing: for none.
   [[nodiscard]] base::Result<std::optional<FolderStamp>> stamp() const;
@@ -129,6 +131,8 @@ class Registry {
  private:
   Registry(Database database, std::uint64_t device, std::uint64_t inode)
       : database_(std::move(database)), device_(device), inode_(inode) {}
+
+  static base::Status empty_file(const std::string& path);
 
   Database database_;
   std::uint64_t device_;
