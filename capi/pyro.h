@@ -168,9 +168,17 @@ typedef struct pyro_open_options {
   const char *home;
   /** Folder of the helper programs pyro-vm and pyro-image. Default: $PYRO_LIBEXEC, else beside the library, else where it was installed. */
   const char *libexec;
+  /** This and the next three are caps for all VMs of the home folder together, one-shots included: what would go beyond one is refused with LIMIT before anything is started. UINT64_MAX: no cap; in the variables "none". docs/limits.md says how memory is counted. How many VMs may run at once. Default: $PYRO_MAX_VMS, else 32 for each CPU of the host, at least 64. */
+  uint64_t max_vms;
+  /** How much memory of the host they are expected to take. Default: $PYRO_MAX_MEM_MIB, else the host's, or what this process's cgroups allow. */
+  uint64_t max_mem_mib;
+  /** How much is kept free on the disk that the home folder is on. Default: $PYRO_DISK_RESERVE_MIB, else 1024 or a fiftieth of that disk, whatever is less. */
+  uint64_t disk_reserve_mib;
+  /** How many times as much memory as VMs are expected to take they may be given as mem_mib: 1 to 1000. Default: $PYRO_MEM_OVERCOMMIT, else 8. */
+  double mem_overcommit;
 } pyro_open_options;
 
-#define PYRO_OPEN_OPTIONS_INIT {(uint32_t)sizeof(pyro_open_options), 0, NULL, NULL}
+#define PYRO_OPEN_OPTIONS_INIT {(uint32_t)sizeof(pyro_open_options), 0, NULL, NULL, 0, 0, 0, 0.0}
 
 /** Zeroes `size` bytes at `options` and sets struct_size: the INIT macro for languages without one. Since 0.1. */
 PYRO_API void pyro_open_options_init(pyro_open_options *options, size_t size) PYRO_NOEXCEPT;

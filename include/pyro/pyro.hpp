@@ -176,6 +176,15 @@ struct OpenOptions {
   /// Folder of the helper programs. Default: $PYRO_LIBEXEC, else beside the library, else where it was installed.
   std::string libexec{};
   LogLevel log_level = LogLevel::off;
+  // Caps for all VMs of the home folder together; docs/limits.md. 0: the default; UINT64_MAX: no cap.
+  /// How many may run at once. Default: $PYRO_MAX_VMS, else 32 for each CPU of the host, at least 64.
+  std::uint64_t max_vms = 0;
+  /// How much memory of the host they are expected to take. Default: $PYRO_MAX_MEM_MIB, else the host's.
+  std::uint64_t max_mem_mib = 0;
+  /// How much is kept free on the disk of the home folder. Default: $PYRO_DISK_RESERVE_MIB, else 1024, or less on a small disk.
+  std::uint64_t disk_reserve_mib = 0;
+  /// How many times as much memory as they are expected to take they may be given: 1 to 1000. Default: $PYRO_MEM_OVERCOMMIT, else 8.
+  double mem_overcommit = 0;
 };
 
 struct BuildOptions {
@@ -208,6 +217,10 @@ class Pyro {
     c_options.home = detail::c_string_or_null(options.home, "home");
     c_options.libexec = detail::c_string_or_null(options.libexec, "libexec");
     c_options.log_level = static_cast<std::uint32_t>(options.log_level);
+    c_options.max_vms = options.max_vms;
+    c_options.max_mem_mib = options.max_mem_mib;
+    c_options.disk_reserve_mib = options.disk_reserve_mib;
+    c_options.mem_overcommit = options.mem_overcommit;
     pyro_context* context = nullptr;
     detail::ErrorSlot error;
     error.check(pyro_open(&c_options, &context, error.out()));

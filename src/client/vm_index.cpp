@@ -394,6 +394,14 @@ std::uint64_t VmIndex::last_known_command(const std::string& id, std::uint64_t t
   return journal.ok() && *journal && (*journal)->tag == tag ? (*journal)->last_number : 0;
 }
 
+base::Status VmIndex::check() {
+  if (!stamp_of(vms_path(home_))) {
+    return base::success();
+  }
+  const auto rows = with_registry([&](Registry& registry) { return registry.find({}); });
+  return rows.ok() ? base::success() : base::Status(rows.error());
+}
+
 base::Result<std::vector<VmInfo>> VmIndex::rebuild() {
   const registry::Filter all;
   {

@@ -57,6 +57,8 @@ class VmIndex {
   /// The number of the last command that the registry knows; 0: none.
   std::uint64_t last_known_command(const std::string& id, std::uint64_t tag);
 
+  /// Whether lists can be answered. Errors: those of list(), TIMEOUT, LIMIT.
+  base::Status check();
   /// Makes the registry again from the folders, whatever is in it. All VMs. Errors: as list(), TIMEOUT, LIMIT.
   base::Result<std::vector<VmInfo>> rebuild();
 

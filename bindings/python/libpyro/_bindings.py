@@ -86,12 +86,25 @@ class pyro_open_options(ctypes.Structure):
     home: Optional[bytes]
     #: Folder of the helper programs pyro-vm and pyro-image.
     libexec: Optional[bytes]
+    #: This and the next three are caps for all VMs of the home folder together, one-shots included: what would go
+    #: beyond one is refused with LIMIT before anything is started.
+    max_vms: int
+    #: How much memory of the host they are expected to take.
+    max_mem_mib: int
+    #: How much is kept free on the disk that the home folder is on.
+    disk_reserve_mib: int
+    #: How many times as much memory as VMs are expected to take they may be given as mem_mib: 1 to 1000.
+    mem_overcommit: float
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
         ("log_level", ctypes.c_uint32),
         ("home", ctypes.c_char_p),
         ("libexec", ctypes.c_char_p),
+        ("max_vms", ctypes.c_uint64),
+        ("max_mem_mib", ctypes.c_uint64),
+        ("disk_reserve_mib", ctypes.c_uint64),
+        ("mem_overcommit", ctypes.c_double),
     ]
 
 
