@@ -8,6 +8,7 @@
 #include <map>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@ namespace {
 
 // The kernel's clock for files may stand still for so long: two changes within that have the same time.
 constexpr std::int64_t kCoarseNs = 50'000'000;
+// More than the registry becomes.
+constexpr std::uint64_t kFileBytes = std::uint64_t{256} << 20;
 // Of rows that are written in one transaction: others wait for that.
 constexpr std::size_t kRowsAtOnce = 256;
 
@@ -67,6 +70,12 @@ void VmIndex::warn(const base::Error& error) {
 // ---- the registry
 
 base::Result<Registry*> VmIndex::open() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kFileBytes) {
+    // Trying would end the host program (SIGXFSZ).
+    return base::make_error(PYRO_ERROR_LIMIT, "this process may not write files of {} MiB (RLIMIT_FSIZE)",
+                            kFileBytes >> 20);
+  }
   if (registry_ && !registry_->is_current()) {
     registry_.reset();
   }

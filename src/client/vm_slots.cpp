@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ constexpr off_t kStartersLock = std::numeric_limits<off_t>::max() / 2;
 // Starters hold that lock for some system calls only.
 constexpr std::int64_t kBusyMs = 1'000;
 constexpr int kRetryMs = 2;
+// Room for tens of thousands of VMs.
+constexpr std::uint64_t kFileBytes = std::uint64_t{1} << 20;
 // What an engine takes beside the guest's memory: measured; QEMU with its translated code.
 constexpr std::uint64_t kKvmMib = 8;
 constexpr std::uint64_t kSoftwareMib = 96;
@@ -188,6 +191,12 @@ std::uint64_t expected_memory_mib(const SlotRequest& request, double overcommit)
 
 base::Result<base::Fd> take_slot(const Settings& settings, const SlotRequest& request) {
   PYRO_TRY(ensure_home(settings.home));
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kFileBytes) {
+    // Trying would end the host program (SIGXFSZ).
+    return base::make_error(PYRO_ERROR_LIMIT, "this process may not write files of {} KiB (RLIMIT_FSIZE): raise that",
+                            kFileBytes >> 10);
+  }
   const Caps caps = with_defaults(settings.caps, settings.home);
   PYRO_TRY_ASSIGN(const Slots all, Slots::open(settings.home, O_RDWR | O_CREAT));
   PYRO_TRY_ASSIGN(Slots own, Slots::open(settings.home, O_RDONLY));
