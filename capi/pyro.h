@@ -168,9 +168,17 @@ typedef struct pyro_open_options {
   const char *home;
   /** Folder of the helper programs pyro-vm and pyro-image. Default: $PYRO_LIBEXEC, else beside the library, else where it was installed. */
   const char *libexec;
+  /** This and the next three are caps for all VMs of the home folder together, one-shots included: what would go beyond one is refused with LIMIT before anything is started. UINT64_MAX: no cap; in the variables "none". docs/limits.md says how memory is counted. How many VMs may run at once. Default: $PYRO_MAX_VMS, else 32 for each CPU of the host, at least 64. */
+  uint64_t max_vms;
+  /** How much memory of the host they are expected to take. Default: $PYRO_MAX_MEM_MIB, else the host's, or what this process's cgroups allow. */
+  uint64_t max_mem_mib;
+  /** How much is kept free on the disk that the home folder is on. Default: $PYRO_DISK_RESERVE_MIB, else 1024 or a fiftieth of that disk, whatever is less. */
+  uint64_t disk_reserve_mib;
+  /** How many times as much memory as VMs are expected to take they may be given as mem_mib: 1 to 1000. Default: $PYRO_MEM_OVERCOMMIT, else 8. */
+  double mem_overcommit;
 } pyro_open_options;
 
-#define PYRO_OPEN_OPTIONS_INIT {(uint32_t)sizeof(pyro_open_options), 0, NULL, NULL}
+#define PYRO_OPEN_OPTIONS_INIT {(uint32_t)sizeof(pyro_open_options), 0, NULL, NULL, 0, 0, 0, 0.0}
 
 /** Zeroes `size` bytes at `options` and sets struct_size: the INIT macro for languages without one. Since 0.1. */
 PYRO_API void pyro_open_options_init(pyro_open_options *options, size_t size) PYRO_NOEXCEPT;
@@ -1069,6 +1077,23 @@ PYRO_API pyro_status pyro_vm_stop_start(pyro_context *context, const pyro_task_q
 /** As pyro_task_delete(). Since 0.1. */
 PYRO_API pyro_status pyro_vm_delete(pyro_context *context, const pyro_task_query *query, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_vm_delete_start(pyro_context *context, const pyro_task_query *query, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
+
+/* ---------------------------------------------------------------- registry --------------------- */
+
+/*
+ * What lists of tasks and VMs are answered from: an index, in registry.db of the home folder. The folders of the tasks
+ * are the truth; the library compares both by itself. If the file is damaged, lists answer with STATE, if a newer
+ * libpyro made it with UNSUPPORTED; calls about one task or VM work all the same.
+ */
+
+/**
+ * Makes the registry again from the folders, whatever is in the file; other processes may go on meanwhile. Takes as long
+ * as a look at each task. The list has all tasks and VMs. *list is owned: pyro_vm_list_destroy().
+ * Errors: INVALID, FORKED, UNSUPPORTED (it is of a newer version: nothing is touched), TIMEOUT (others do not let go of
+ * it: try again), LIMIT, INTERNAL. Since 0.1.
+ */
+PYRO_API pyro_status pyro_registry_rebuild(pyro_context *context, pyro_vm_list **list, pyro_error **error) PYRO_NOEXCEPT;
+PYRO_API pyro_status pyro_registry_rebuild_start(pyro_context *context, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
 /* ---------------------------------------------------------------- environments ----------------- */
 

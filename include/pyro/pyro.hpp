@@ -177,6 +177,15 @@ struct OpenOptions {
   /// Folder of the helper programs. Default: $PYRO_LIBEXEC, else beside the library, else where it was installed.
   std::string libexec{};
   LogLevel log_level = LogLevel::off;
+  // Caps for all VMs of the home folder together; docs/limits.md. 0: the default; UINT64_MAX: no cap.
+  /// How many may run at once. Default: $PYRO_MAX_VMS, else 32 for each CPU of the host, at least 64.
+  std::uint64_t max_vms = 0;
+  /// How much memory of the host they are expected to take. Default: $PYRO_MAX_MEM_MIB, else the host's.
+  std::uint64_t max_mem_mib = 0;
+  /// How much is kept free on the disk of the home folder. Default: $PYRO_DISK_RESERVE_MIB, else 1024, or less on a small disk.
+  std::uint64_t disk_reserve_mib = 0;
+  /// How many times as much memory as they are expected to take they may be given: 1 to 1000. Default: $PYRO_MEM_OVERCOMMIT, else 8.
+  double mem_overcommit = 0;
 };
 
 struct BuildOptions {
@@ -209,6 +218,10 @@ class Pyro {
     c_options.home = detail::c_string_or_null(options.home, "home");
     c_options.libexec = detail::c_string_or_null(options.libexec, "libexec");
     c_options.log_level = static_cast<std::uint32_t>(options.log_level);
+    c_options.max_vms = options.max_vms;
+    c_options.max_mem_mib = options.max_mem_mib;
+    c_options.disk_reserve_mib = options.disk_reserve_mib;
+    c_options.mem_overcommit = options.mem_overcommit;
     pyro_context* context = nullptr;
     detail::ErrorSlot error;
     error.check(pyro_open(&c_options, &context, error.out()));
@@ -486,6 +499,15 @@ class Pyro {
   [[nodiscard]] FileOperation start_export_task(const std::string& task_id, const std::string& local_path,
                                                 const FileOptions& options = {}) const {
     return start_file(pyro_file_export_start, {task_id, {}, local_path}, options);
+  }
+
+  /// Makes the index that lists are answered from again, from the folders of the tasks; gives all tasks and VMs. Since 0.1.
+  TaskList rebuild_registry() const { return start_rebuild_registry().wait(); }
+  [[nodiscard]] TaskOperation start_rebuild_registry() const {
+    pyro_op* op = nullptr;
+    detail::ErrorSlot error;
+    error.check(pyro_registry_rebuild_start(context_.get(), &op, error.out()));
+    return TaskOperation(op);
   }
 
   // The life cycle of a VM step by step: made, started, used once, gone. As with tasks, except that exec_vm() removes it.

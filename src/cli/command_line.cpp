@@ -1,7 +1,7 @@
 #include "cli/command_line.hpp"
 
-#include "cli/file_options.hpp"
 #include "cli/attach_options.hpp"
+#include "cli/file_options.hpp"
 #include "cli/option_values.hpp"
 #include "cli/run_options.hpp"
 #include "cli/task_options.hpp"
@@ -119,6 +119,17 @@ void understand_top(TopArguments& arguments, const std::string& interval, const 
   }
 }
 
+CLI::App* add_registry(CLI::App& app, RegistryArguments& arguments) {
+  CLI::App* registry = app.add_subcommand("registry", "The index that lists of tasks and VMs are answered from");
+  registry->require_subcommand(1);
+  registry->footer("Example:\n  pyro registry rebuild");
+  CLI::App* rebuild = registry->add_subcommand("rebuild", "Make it again from the folders of the tasks");
+  add_common(rebuild, arguments.common);
+  rebuild->footer(
+      "Tasks and VMs themselves are not touched; others may go on meanwhile.\nExample:\n  pyro registry rebuild");
+  return registry;
+}
+
 // Everything behind the first "--" of `run`, `task exec` and `vm exec` is the command, byte for byte: the parser never sees it.
 struct SplitArguments {
   std::vector<std::string> options;  // last first, as the parser wants them
@@ -174,6 +185,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   DoctorArguments doctor_arguments;
   TopArguments top;
   std::string top_interval;
+  RegistryArguments registry_arguments;
 
   CLI::App app("Run commands that nobody has read in microVMs.", "pyro");
   app.set_version_flag("--version", fmt::format("pyro {}", version()));
@@ -192,6 +204,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   CLI::App* env_command = add_env(app, env_arguments);
   add_doctor(app, doctor_arguments);
   CLI::App* top_command = add_top(app, top, top_interval);
+  CLI::App* registry_command = add_registry(app, registry_arguments);
 
   SplitArguments arguments = split(argc, argv);
   try {
@@ -246,6 +259,9 @@ CommandLine parse_command_line(int argc, char** argv) {
     return wrong(app, error.what());
   } catch (const Error& error) {
     return wrong(app, error.what());
+  }
+  if (app.got_subcommand(registry_command)) {
+    return registry_arguments;
   }
   if (app.got_subcommand(env_command)) {
     return env_arguments;

@@ -91,14 +91,19 @@ struct TopArguments {
   bool once = false;
 };
 
+/// pyro registry rebuild
+struct RegistryArguments {
+  CommonOptions common;
+};
+
 /// Nothing more to do: help or the version was asked for, or the command line is wrong.
 struct Answer {
   int exit_code = 0;
   std::string text;
 };
 
-using CommandLine =
-    std::variant<Answer, RunArguments, TaskArguments, FileArguments, EnvArguments, DoctorArguments, TopArguments>;
+using CommandLine = std::variant<Answer, RunArguments, TaskArguments, FileArguments, EnvArguments, DoctorArguments,
+                                 TopArguments, RegistryArguments>;
 
 CommandLine parse_command_line(int argc, char** argv);
 

@@ -3,6 +3,7 @@
 #include "cli/doctor_command.hpp"
 #include "cli/env_command.hpp"
 #include "cli/file_command.hpp"
+#include "cli/registry_command.hpp"
 #include "cli/run_command.hpp"
 #include "cli/signals.hpp"
 #include "cli/task_command.hpp"
@@ -44,6 +45,7 @@ struct Execute {
   int operator()(const EnvArguments& arguments) const { return env_command(arguments, signals); }
   int operator()(const DoctorArguments& arguments) const { return doctor_command(arguments, signals); }
   int operator()(const TopArguments& arguments) const { return top_command(arguments, signals); }
+  int operator()(const RegistryArguments& arguments) const { return registry_command(arguments, signals); }
 };
 
 bool wants_json(const CommandLine& command_line) {

@@ -125,6 +125,8 @@ std::unique_ptr<OwnedReport> make_report(const Context& context, const KvmProbe&
   checks.push_back(check_qemu(settings, picked));
   checks.push_back(check_helpers(settings));
   checks.push_back(check_home(settings));
+  checks.push_back(check_limits(settings));
+  checks.push_back(check_registry(context));
   checks.push_back(check_environment_tools(settings));
   if (::geteuid() != 0) {
     checks.push_back(check_user_namespaces(settings));

@@ -90,9 +90,7 @@ base::Result<std::uint64_t> JournalFile::read_window_before(std::uint64_t end, c
   return begin;
 }
 
-namespace {
-
-void take(JournalSummary& summary, const state::JournalReader::Frame& frame) {
+void add_to_summary(JournalSummary& summary, const state::JournalReader::Frame& frame) {
   switch (frame.type) {
     case JournalRecordType::machine_started:
       if (auto record = state::MachineStarted::decode(frame.payload); record.ok()) {
@@ -121,15 +119,13 @@ void take(JournalSummary& summary, const state::JournalReader::Frame& frame) {
   }
 }
 
-}  // namespace
-
-base::Result<JournalSummary> summarise_journal(const JournalFile& commands) {
+base::Result<JournalSummary> summarise_journal(JournalFile& commands) {
   JournalSummary summary;
   PYRO_TRY_ASSIGN(std::uint64_t end, commands.size());
   while (end > state::kJournalHeaderBytes && !(summary.started && summary.last_number != 0)) {
     JournalSummary window;
     PYRO_TRY_ASSIGN(end, commands.read_window_before(end, [&](const state::JournalReader::Frame& frame) {
-      take(window, frame);
+      add_to_summary(window, frame);
       return true;
     }));
     // What a later window had wins.

@@ -26,6 +26,11 @@ class JournalFile {
   /// of the one before, if that is not kJournalHeaderBytes. Does not change where read() is.
   base::Result<std::uint64_t> read_window_before(std::uint64_t end, const OnFrame& on_frame) const;
   [[nodiscard]] base::Result<std::uint64_t> size() const;
+  /// Where read() goes on: behind a frame, which is a multiple of 8.
+  [[nodiscard]] std::uint64_t position() const noexcept { return position_; }
+  void go_to(std::uint64_t position) noexcept { position_ = position; }
+  /// Of this file; a file in its place has another one.
+  [[nodiscard]] std::uint64_t tag() const noexcept { return tag_; }
 
  private:
   JournalFile(base::Fd file, std::uint64_t tag) : file_(std::move(file)), tag_(tag) {}
@@ -45,6 +50,9 @@ struct JournalSummary {
   /// When a command started or ended last; 0: none.
   std::int64_t last_use_ns = 0;
 };
-base::Result<JournalSummary> summarise_journal(const JournalFile& commands);
+/// Looks from the end back, as far as it has to.
+base::Result<JournalSummary> summarise_journal(JournalFile& commands);
+/// What the next frame changes.
+void add_to_summary(JournalSummary& summary, const state::JournalReader::Frame& frame);
 
 }  // namespace pyro::client

@@ -1,6 +1,7 @@
 #include "client/logs_op.hpp"
 
 #include "base/clock.hpp"
+#include "client/vm_index.hpp"
 
 #include <algorithm>
 
@@ -61,7 +62,24 @@ base::Status LogsOp::open() {
   PYRO_TRY(folder_->record());
   PYRO_TRY_ASSIGN(commands_, open_journal(state::kVmCommandsFile));
   PYRO_TRY_ASSIGN(output_, open_journal(state::kVmOutputFile));
+  if (commands_) {
+    begin_near_what_is_wanted();
+  }
   return base::success();
+}
+
+// A journal may have a million commands. What the registry knows of it spares reading those before the first one wanted.
+void LogsOp::begin_near_what_is_wanted() {
+  VmIndex& index = *context().index;
+  std::uint64_t first = request_.command_number;
+  if (first == 0) {
+    const std::uint64_t last = index.last_known_command(request_.task_id, commands_->tag());
+    first = last > request_.command_limit ? last - request_.command_limit + 1 : 0;
+  }
+  const auto place = first == 0 ? std::nullopt : index.place_of_command(request_.task_id, commands_->tag(), first);
+  if (place && *place > commands_->position()) {
+    commands_->go_to(*place);
+  }
 }
 
 base::Result<std::optional<JournalFile>> LogsOp::open_journal(const char* name) const {

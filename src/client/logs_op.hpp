@@ -31,6 +31,7 @@ class LogsOp final : public Op {
   void stop() noexcept override {}
 
   base::Status open();
+  void begin_near_what_is_wanted();
   base::Result<std::optional<JournalFile>> open_journal(const char* name) const;
   /// Takes in what the commands file has since the last time.
   base::Status read_commands();

@@ -1,5 +1,7 @@
 #include "client/settings.hpp"
 
+#include "client/caps.hpp"
+
 #include <cerrno>
 #include <cstdlib>
 
@@ -131,6 +133,7 @@ Result<Settings> read_settings(const pyro_open_options& options) {
   settings.engine_variable = variable("PYRO_ENGINE");
   settings.search_path = search_path();
   settings.image_env = image_env(settings.search_path);
+  PYRO_TRY_ASSIGN(settings.caps, read_caps(options, variable));
   return settings;
 }
 

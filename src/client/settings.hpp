@@ -5,10 +5,21 @@
 
 #include "base/result.hpp"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace pyro::client {
+
+/// For all VMs of a home folder together (vm_slots.hpp).
+struct Caps {
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+  std::uint64_t max_vms = kNone;
+  std::uint64_t max_mem_mib = kNone;
+  /// 0: by the size of the disk.
+  std::uint64_t disk_reserve_mib = 0;
+  double mem_overcommit = 1;
+};
 
 struct Settings {
   pyro_log_level log_level = PYRO_LOG_OFF;
@@ -22,6 +33,7 @@ struct Settings {
   std::string search_path;
   /// The whole environment that pyro-image gets.
   std::vector<std::string> image_env;
+  Caps caps = {};
 };
 
 /// Errors: INVALID.

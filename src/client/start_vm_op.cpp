@@ -4,6 +4,7 @@
 #include "client/command_op.hpp"
 #include "client/process_identity.hpp"
 #include "client/vm_control.hpp"
+#include "client/vm_index.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -93,7 +94,7 @@ StartVmOp::~StartVmOp() {
     vm_->shut_down();
   }
   if (is_new_ && !done_ && folder_ && is_ours()) {
-    [[maybe_unused]] const auto removed = folder_->remove();
+    [[maybe_unused]] const auto removed = context().index->remove_folder(*folder_);
   }
 }
 
@@ -167,7 +168,7 @@ base::Status StartVmOp::prepare() {
 
 base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine engine, const base::Fd& scratch) {
   if (is_new_) {
-    PYRO_TRY_ASSIGN(folder_, VmFolder::create(context().settings.home, id_));
+    PYRO_TRY_ASSIGN(folder_, context().index->make_folder(id_));
   }
   PYRO_TRY_ASSIGN(auto lock, folder_->try_lock());
   if (!lock) {
@@ -186,6 +187,7 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   is_record_new_ = record_.digest != digest;
   record_.digest = digest;
   KeptVmFiles files;
+  context().index->note_start(*folder_);
   PYRO_TRY_ASSIGN(lock_, lock->duplicate());
   files.lock = std::move(*lock);
   PYRO_TRY_ASSIGN(files.disk, open_disk(scratch));
@@ -285,7 +287,7 @@ base::Status StartVmOp::finish() {
 }
 
 base::Status StartVmOp::tell() {
-  PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(*folder_));
+  PYRO_TRY_ASSIGN(VmInfo info, context().index->look(*folder_));
   emit(vms_event({std::move(info)}, kind_));
   return base::success();
 }
@@ -314,7 +316,7 @@ void reap_expired_vms_now_and_then(Context& context) {
 
 std::vector<VmInfo> reap_expired_vms(Context& context) {
   std::vector<VmInfo> deleted;
-  const auto ids = list_vm_ids(context.settings.home);
+  const auto ids = context.index->list_due(base::realtime_ns() / 1'000'000'000);
   if (!ids.ok()) {
     return deleted;
   }
@@ -323,7 +325,7 @@ std::vector<VmInfo> reap_expired_vms(Context& context) {
   const std::int64_t now_s = now_ns / 1'000'000'000;
   for (const std::string& id : *ids) {
     const auto folder = VmFolder::open(context.settings.home, id);
-    if (!folder.ok() || !is_due(context, *folder, look_at_vm(*folder), now_s)) {
+    if (!folder.ok() || !is_due(context, *folder, context.index->look(*folder), now_s)) {
       continue;
     }
     const auto lock = folder->try_lock();
@@ -342,7 +344,7 @@ std::vector<VmInfo> reap_expired_vms(Context& context) {
         continue;
       }
     }
-    if (const auto removed = folder->remove(); !removed.ok()) {
+    if (const auto removed = context.index->remove_folder(*folder); !removed.ok()) {
       context.log.add(PYRO_LOG_WARNING, "vm {}: {}", id, removed.error().message);
     } else if (info.ok()) {
       context.log.add(PYRO_LOG_INFO, "vm {}: deleted, its time is over", id);

@@ -20,12 +20,12 @@ namespace pyro::client {
 namespace {
 
 constexpr int kBacklog = 128;
-// Of folders that are being removed; no id begins so.
+// Of folders that are being removed. They lie in the home folder, so that the time of vms/ tells of VMs only.
 constexpr const char* kRemovedPrefix = ".removed-";
 constexpr std::uint64_t kStatBlockBytes = 512;  // of st_blocks, stat(2)
 
-std::string vms_path(const std::string& home) {
-  return home + "/" + std::string(state::kVmsDir);
+std::string removed_path(const std::string& home, const std::string& id) {
+  return home + "/" + kRemovedPrefix + id;
 }
 
 // For F_OFD_SETLK and F_OFD_GETLK (fcntl(2)).
@@ -75,6 +75,10 @@ base::Status remove_folder(const std::string& path) {
 }
 
 }  // namespace
+
+std::string vms_path(const std::string& home) {
+  return home + "/" + std::string(state::kVmsDir);
+}
 
 base::Error no_such_vm(const std::string& id) {
   return base::make_error(PYRO_ERROR_NOT_FOUND,
@@ -236,15 +240,25 @@ bool VmFolder::is_current() const noexcept {
 }
 
 base::Status VmFolder::remove() const {
+  PYRO_TRY_ASSIGN(const bool ours, hide());
+  return ours ? erase_hidden() : base::success();
+}
+
+base::Result<bool> VmFolder::hide() const {
   if (!is_current()) {
-    return base::success();
+    return false;
   }
-  const std::string removed = vms_path(home_) + "/" + kRemovedPrefix + id_;
-  if (::rename((vms_path(home_) + "/" + id_).c_str(), removed.c_str()) != 0) {
-    return errno == ENOENT ? base::success()
-                           : base::Status(base::errno_error(errno, "cannot remove the folder of VM " + id_));
+  if (::rename((vms_path(home_) + "/" + id_).c_str(), removed_path(home_, id_).c_str()) == 0) {
+    return true;
   }
-  return remove_folder(removed);
+  if (errno == ENOENT) {
+    return false;
+  }
+  return base::errno_error(errno, "cannot remove the folder of VM " + id_);
+}
+
+base::Status VmFolder::erase_hidden() const {
+  return remove_folder(removed_path(home_, id_));
 }
 
 bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcept {
@@ -265,10 +279,10 @@ bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcep
 }
 
 void sweep_removed_folders(const std::string& home) {
-  const auto names = names_in(vms_path(home));
+  const auto names = names_in(home);
   for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
     if (name.starts_with(kRemovedPrefix)) {
-      [[maybe_unused]] const auto removed = remove_folder(vms_path(home) + "/" + name);
+      [[maybe_unused]] const auto removed = remove_folder(home + "/" + name);
     }
   }
 }

@@ -45,6 +45,10 @@ class VmFolder {
   /// Removes everything; to be called with the lock held. From the first step on nobody finds it by its id; what is cut
   /// off halfway is a left-over.
   [[nodiscard]] base::Status remove() const;
+  /// Its first step alone; false: somebody else has done it.
+  [[nodiscard]] base::Result<bool> hide() const;
+  /// The rest of it.
+  [[nodiscard]] base::Status erase_hidden() const;
   [[nodiscard]] base::Status rename(const char* from, const char* to) const;
   /// When something was last made or removed in it: seconds since 1970; 0: not known.
   [[nodiscard]] std::int64_t changed_at() const noexcept;
@@ -66,6 +70,8 @@ bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcep
 /// Removes what interrupted removals left behind.
 void sweep_removed_folders(const std::string& home);
 
+/// The folder that they are in.
+std::string vms_path(const std::string& home);
 /// Ids of all folders, in no order.
 base::Result<std::vector<std::string>> list_vm_ids(const std::string& home);
 

@@ -129,7 +129,7 @@ pyro_vm_info& add_row(OwnedVms& list, const VmInfo& info) {
 }
 
 // `locked`: by somebody else.
-base::Result<VmInfo> look_at(const VmFolder& folder, bool locked) {
+base::Result<VmInfo> look_at(const VmFolder& folder, bool locked, const ReadJournal& read_journal) {
   VmInfo info;
   PYRO_TRY_ASSIGN(info.record, folder.record());
   PYRO_TRY_ASSIGN(info.run, folder.run());
@@ -138,8 +138,8 @@ base::Result<VmInfo> look_at(const VmFolder& folder, bool locked) {
   auto commands = folder.open_file(state::kVmCommandsFile, O_RDONLY);
   if (commands.ok()) {
     // A journal that is damaged from its first byte on tells nothing; the VM is there all the same.
-    if (const auto journal = JournalFile::open(std::move(commands).value()); journal.ok()) {
-      PYRO_TRY_ASSIGN(info.journal, summarise_journal(*journal));
+    if (auto journal = JournalFile::open(std::move(commands).value()); journal.ok()) {
+      PYRO_TRY_ASSIGN(info.journal, read_journal(*journal));
       info.last_use_ns = std::max(info.last_use_ns, info.journal.last_use_ns);
       if (info.journal.started) {
         info.last_use_ns = std::max(info.last_use_ns, info.journal.started->time_ns);
@@ -180,14 +180,14 @@ const char* vm_state_name(pyro_vm_state state) noexcept {
   }
 }
 
-base::Result<VmInfo> look_at_vm(const VmFolder& folder) {
+base::Result<VmInfo> look_at_vm(const VmFolder& folder, const ReadJournal& read_journal) {
   // Before the files: a supervisor that ends meanwhile has written all it is going to.
   PYRO_TRY_ASSIGN(const bool locked, folder.is_locked());
-  return look_at(folder, locked);
+  return look_at(folder, locked, read_journal);
 }
 
 base::Result<VmInfo> look_at_locked_vm(const VmFolder& folder) {
-  return look_at(folder, false);
+  return look_at(folder, false, summarise_journal);
 }
 
 bool has_ended_unseen(const VmInfo& info) noexcept {

@@ -8,6 +8,7 @@
 #include "client/vm_folder.hpp"
 #include "wire/messages.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -28,8 +29,10 @@ struct VmInfo {
   std::optional<wire::Status> live;
 };
 
+using ReadJournal = std::function<base::Result<JournalSummary>(JournalFile& commands)>;
+
 /// All that can be told without asking the supervisor. Errors: NOT_FOUND, INTERNAL, UNSUPPORTED.
-base::Result<VmInfo> look_at_vm(const VmFolder& folder);
+base::Result<VmInfo> look_at_vm(const VmFolder& folder, const ReadJournal& read_journal = summarise_journal);
 /// The same for whoever holds its lock.
 base::Result<VmInfo> look_at_locked_vm(const VmFolder& folder);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "client/start_vm_op.hpp"
+#include "client/vm_index.hpp"
 
 #include <algorithm>
 
@@ -32,7 +33,7 @@ base::Status VmOp::open() {
 }
 
 base::Status VmOp::tell(std::optional<wire::Status> live) {
-  PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(*folder_));
+  PYRO_TRY_ASSIGN(VmInfo info, context().index->look(*folder_));
   info.live = std::move(live);
   if (info.live && info.live->state == "running") {
     info.state = PYRO_VM_RUNNING;
@@ -71,7 +72,7 @@ void VmOp::stop() noexcept {
 base::Status StatusOp::step() {
   PYRO_TRY(open());
   if (!control_) {
-    PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
+    PYRO_TRY_ASSIGN(const VmInfo info, context().index->look(*folder_));
     if (info.state != PYRO_VM_RUNNING) {
       return tell();
     }
@@ -85,7 +86,7 @@ base::Status StatusOp::step() {
 base::Status StopVmOp::step() {
   PYRO_TRY(open());
   if (!control_) {
-    PYRO_TRY_ASSIGN(const VmInfo info, look_at_vm(*folder_));
+    PYRO_TRY_ASSIGN(const VmInfo info, context().index->look(*folder_));
     if (info.state == PYRO_VM_STARTING) {
       return base::make_error(PYRO_ERROR_STATE, "{} is being started: stop it when it runs, or delete it", id_);
     }
@@ -173,40 +174,26 @@ base::Status CreateVmOp::step() {
   reap_expired_vms_now_and_then(context());
   record_.id = make_vm_id();
   record_.created_ns = base::realtime_ns();
-  PYRO_TRY_ASSIGN(const VmFolder folder, VmFolder::create(settings().home, record_.id));
+  PYRO_TRY_ASSIGN(const VmFolder folder, context().index->make_folder(record_.id));
   PYRO_TRY(folder.write_record(record_));
-  PYRO_TRY_ASSIGN(VmInfo info, look_at_vm(folder));
+  PYRO_TRY_ASSIGN(VmInfo info, context().index->look(folder));
   emit(vms_event({std::move(info)}, record_.kind));
   return base::success();
 }
 
 // ---- list, reap
 
-bool ListVmsOp::matches(const VmInfo& info) const {
-  const auto has = [&info](const auto& label) {
-    return std::find(info.record.labels.begin(), info.record.labels.end(), label) != info.record.labels.end();
-  };
-  return info.record.kind == request_.kind &&
-         (request_.state_mask == 0 || (request_.state_mask >> info.state & 1U) != 0) &&
-         std::all_of(request_.labels.begin(), request_.labels.end(), has);
-}
-
-base::Status ListVmsOp::step() {
-  PYRO_TRY_ASSIGN(const auto ids, list_vm_ids(settings().home));
-  std::vector<VmInfo> infos;
-  for (const std::string& id : ids) {
-    const auto folder = VmFolder::open(settings().home, id);
-    auto info = folder.ok() ? look_at_vm(*folder) : base::Result<VmInfo>(folder.error());
-    if (info.ok() && matches(*info)) {
-      infos.push_back(std::move(*info));
-    } else if (!info.ok() && info.error().code != PYRO_ERROR_NOT_FOUND) {
-      // One that is damaged must not hide the others.
-      context().log.add(PYRO_LOG_WARNING, "vm {}: {}", id, info.error().message);
-    }
-  }
+void sort_newest_first(std::vector<VmInfo>& infos) {
   std::sort(infos.begin(), infos.end(), [](const VmInfo& left, const VmInfo& right) {
     return std::pair(right.record.created_ns, right.record.id) < std::pair(left.record.created_ns, left.record.id);
   });
+}
+
+base::Status ListVmsOp::step() {
+  PYRO_TRY_ASSIGN(auto infos, context().index->list({.kind = kind_number(request_.kind),
+                                                     .labels = request_.labels,
+                                                     .state_mask = request_.state_mask}));
+  sort_newest_first(infos);
   emit(vms_event(infos, request_.kind));
   return base::success();
 }

@@ -105,10 +105,11 @@ class ListVmsOp final : public Op {
  private:
   base::Status step() override;
   void stop() noexcept override {}
-  [[nodiscard]] bool matches(const VmInfo& info) const;
-
   ListRequest request_;
 };
+
+/// The order of lists.
+void sort_newest_first(std::vector<VmInfo>& infos);
 
 class ReapOp final : public Op {
  public:

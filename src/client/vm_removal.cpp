@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "client/process_identity.hpp"
+#include "client/vm_index.hpp"
 #include "jail/spawn.hpp"
 
 #include <csignal>
@@ -37,7 +38,7 @@ base::Result<bool> VmRemoval::poll() {
     return lock.error();
   }
   if (*lock) {
-    PYRO_TRY(folder_.remove());
+    PYRO_TRY(context_->index->remove_folder(folder_));
     return true;
   }
   if (!told_) {

@@ -5,6 +5,7 @@
 #include "base/io.hpp"
 #include "client/home.hpp"
 #include "client/programs.hpp"
+#include "client/vm_slots.hpp"
 
 #include <algorithm>
 #include <random>
@@ -55,6 +56,10 @@ base::Result<std::unique_ptr<VmLink>> VmStart::poll() {
   }
   PYRO_TRY_ASSIGN(const EngineChoice choice, choose_engine(spec_.engine, kvm_.value_or(KvmProbe{})));
   engine_ = choice.engine;
+  if (!slot_.valid()) {
+    // Before an environment is built for a VM that may not run.
+    PYRO_TRY_ASSIGN(slot_, take_slot(settings, {engine_, spec_.mem_mib}));
+  }
 
   EnvironmentLookup lookup;
   auto kept = spec_.digest.empty() ? std::nullopt : look_up_digest(settings.home, spec_.digest);
@@ -150,12 +155,14 @@ base::Result<std::unique_ptr<VmLink>> VmStart::launch(EnvironmentFiles files, ba
   configure.build_id = base::build_id();
   configure.outlives_client = kept;
   // In the order of wire::ConfigureFd.
-  std::vector<int> fds{client.get(),     files.kernel.get(), files.initramfs.get(), agent.get(),
-                       files.root.get(), scratch.get(),      own.disk.get(),        engine.get()};
+  std::vector<int> fds{client.get(),  files.kernel.get(), files.initramfs.get(), agent.get(), files.root.get(),
+                       scratch.get(), own.disk.get(),     engine.get(),          slot_.get()};
   if (kept) {
     fds.insert(fds.end(), {own.listener.get(), own.commands.get(), own.output.get(), own.lock.get()});
   }
   PYRO_TRY(vm->send_first(wire::message_frame(wire::FrameType::configure, 0, configure), fds));
+  // The VM has it now, until its end. A child that the host forks must not have it too.
+  slot_.reset();
   return vm;
 }
 
@@ -166,6 +173,7 @@ void VmStart::stop() noexcept {
   if (image_) {
     image_->stop();
   }
+  slot_.reset();
 }
 
 }  // namespace pyro::client

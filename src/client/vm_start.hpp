@@ -76,6 +76,8 @@ class VmStart {
   std::optional<ProbeRun> probe_;
   std::optional<KvmProbe> kvm_;
   std::unique_ptr<ImageChild> image_;
+  /// Among the VMs of the home folder, until the supervisor has it.
+  base::Fd slot_;
   /// What pyro-image was asked for so far.
   std::vector<std::string> asked_;
 };

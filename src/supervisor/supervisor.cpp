@@ -127,6 +127,7 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.scratch = take(wire::ConfigureFd::scratch);
   machine.delta = take(wire::ConfigureFd::delta);
   machine.engine = take(wire::ConfigureFd::engine);
+  machine.slot = take(wire::ConfigureFd::slot);
   if (outlives_client_) {
     machine.lock = take(wire::ConfigureFd::lock);
   }

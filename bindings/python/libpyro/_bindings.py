@@ -86,12 +86,25 @@ class pyro_open_options(ctypes.Structure):
     home: Optional[bytes]
     #: Folder of the helper programs pyro-vm and pyro-image.
     libexec: Optional[bytes]
+    #: This and the next three are caps for all VMs of the home folder together, one-shots included: what would go
+    #: beyond one is refused with LIMIT before anything is started.
+    max_vms: int
+    #: How much memory of the host they are expected to take.
+    max_mem_mib: int
+    #: How much is kept free on the disk that the home folder is on.
+    disk_reserve_mib: int
+    #: How many times as much memory as VMs are expected to take they may be given as mem_mib: 1 to 1000.
+    mem_overcommit: float
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
         ("log_level", ctypes.c_uint32),
         ("home", ctypes.c_char_p),
         ("libexec", ctypes.c_char_p),
+        ("max_vms", ctypes.c_uint64),
+        ("max_mem_mib", ctypes.c_uint64),
+        ("disk_reserve_mib", ctypes.c_uint64),
+        ("mem_overcommit", ctypes.c_double),
     ]
 
 
@@ -1312,6 +1325,8 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         ctypes.c_int32,
         [_P(pyro_context), _P(pyro_task_query), _P(_P(pyro_op)), _P(_P(pyro_error))],
     ),
+    "pyro_registry_rebuild": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_vm_list)), _P(_P(pyro_error))]),
+    "pyro_registry_rebuild_start": (ctypes.c_int32, [_P(pyro_context), _P(_P(pyro_op)), _P(_P(pyro_error))]),
     "pyro_env_options_init": (None, [_P(pyro_env_options), ctypes.c_size_t]),
     "pyro_env_list": (
         ctypes.c_int32,
@@ -1534,6 +1549,9 @@ class Functions:
     #: As pyro_task_delete().
     pyro_vm_delete: Callable[[Any, Any, Any, Any], int]
     pyro_vm_delete_start: Callable[[Any, Any, Any, Any], int]
+    #: Makes the registry again from the folders, whatever is in the file; other processes may go on meanwhile.
+    pyro_registry_rebuild: Callable[[Any, Any, Any], int]
+    pyro_registry_rebuild_start: Callable[[Any, Any, Any], int]
     #: Zeroes `size` bytes at `options` and sets struct_size.
     pyro_env_options_init: Callable[[Any, int], None]
     #: All environments: those that are here and those of the catalogue.

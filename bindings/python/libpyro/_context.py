@@ -7,11 +7,11 @@ import logging
 import os
 import threading
 import weakref
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from ._bindings import Functions, LogLevel, Status, pyro_context, pyro_log_record, pyro_open_options
 from ._errors import ErrorSlot, StateError, closed, forked, invalid, text
-from ._options import Text, encode_optional
+from ._options import UINT64_MAX, Text, encode_optional
 
 LOGGER = logging.getLogger("libpyro")
 
@@ -36,11 +36,34 @@ def log_level_value(level: Union[str, LogLevel, None]) -> LogLevel:
     return LogLevel(max(wanted, default=LogLevel.OFF))
 
 
+class Caps(NamedTuple):
+    """For all VMs of the home folder together; 0: the default, None: no cap."""
+
+    max_vms: Optional[int] = 0
+    max_mem_mib: Optional[int] = 0
+    disk_reserve_mib: Optional[int] = 0
+    mem_overcommit: float = 0
+
+    @staticmethod
+    def c_value(name: str, value: Optional[int]) -> int:
+        """As the C ABI has it."""
+        if value is None:
+            return UINT64_MAX
+        if not 0 <= value < UINT64_MAX:
+            raise invalid(f"{name} is {value}: it must be 0 or more, or None")
+        return value
+
+
 class Context:
     """A pyro_context: closed when it was asked to and the last call that uses it has returned."""
 
     def __init__(
-        self, library: Functions, home: Optional[Text], libexec: Optional[Text], log_level: Union[str, LogLevel, None]
+        self,
+        library: Functions,
+        home: Optional[Text],
+        libexec: Optional[Text],
+        log_level: Union[str, LogLevel, None],
+        caps: Caps = Caps(),
     ) -> None:
         self.library = library
         self._pid = os.getpid()
@@ -55,6 +78,10 @@ class Context:
             log_level=log_level_value(log_level),
             home=encode_optional("home", home),
             libexec=encode_optional("libexec", libexec),
+            max_vms=Caps.c_value("max_vms", caps.max_vms),
+            max_mem_mib=Caps.c_value("max_mem_mib", caps.max_mem_mib),
+            disk_reserve_mib=Caps.c_value("disk_reserve_mib", caps.disk_reserve_mib),
+            mem_overcommit=caps.mem_overcommit,
         )
         slot = ErrorSlot(library)
         slot.check(library.pyro_open(ctypes.byref(options), ctypes.byref(self._handle), slot.out))

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Callable, Optional, Tuple, Type, TypeVar, Union, cast
 
 from ._bindings import Engine, LogLevel, StdinMode
-from ._context import Context
+from ._context import Caps, Context
 from ._files import Files
 from ._library import load
 from ._operation import Operation
@@ -37,8 +37,14 @@ class Pyro(Tasks, Files):
         home: Optional[Text] = None,
         libexec: Optional[Text] = None,
         log_level: Union[str, LogLevel, None] = None,
+        *,
+        max_vms: Optional[int] = 0,
+        max_mem_mib: Optional[int] = 0,
+        disk_reserve_mib: Optional[int] = 0,
+        mem_overcommit: float = 0,
     ) -> None:
-        self._context = Context(load(), home, libexec, log_level)
+        caps = Caps(max_vms, max_mem_mib, disk_reserve_mib, mem_overcommit)
+        self._context = Context(load(), home, libexec, log_level, caps)
 
     def close(self) -> None:
         """May be called more than once."""

@@ -294,6 +294,13 @@ class Tasks:
             operation = self._operation(lambda op, error: start(context, op, error), _tasks)
         return self._wait(operation)
 
+    def rebuild_registry(self) -> Tuple[Task, ...]:
+        """Makes the index that lists are answered from again, from the folders of the tasks; gives all tasks and VMs."""
+        with self._context.borrow() as context:
+            start = self._context.library.pyro_registry_rebuild_start
+            operation = self._operation(lambda op, error: start(context, op, error), _tasks)
+        return self._wait(operation)
+
     # -- VMs, step by step
 
     def create_vm(

@@ -566,6 +566,14 @@ pyro_status pyro_reap_expired_start(pyro_context* context, pyro_op** op, pyro_er
   (void)context, (void)op;
   return fail(error, PYRO_ERROR_UNSUPPORTED, "the fake has no tasks");
 }
+pyro_status pyro_registry_rebuild(pyro_context* context, pyro_vm_list** list, pyro_error** error) {
+  (void)context, (void)list;
+  return fail(error, PYRO_ERROR_INTERNAL, "the bindings must not call what blocks");
+}
+pyro_status pyro_registry_rebuild_start(pyro_context* context, pyro_op** op, pyro_error** error) {
+  (void)context, (void)op;
+  return fail(error, PYRO_ERROR_UNSUPPORTED, "the fake has no tasks");
+}
 void pyro_vm_list_destroy(pyro_vm_list** list) {
   (void)list;
 }

@@ -37,6 +37,12 @@ class LogTest(FakeTestCase):
         done = subprocess.run([sys.executable, "-c", script], env=child_env({}), stderr=subprocess.PIPE, timeout=30)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
 
+    def test_caps_that_are_none_are_refused(self) -> None:
+        for name in ("max_vms", "max_mem_mib", "disk_reserve_mib"):
+            with self.assertRaisesRegex(libpyro.InvalidError, name):
+                libpyro.Pyro(**{name: -1})
+        libpyro.Pyro(max_vms=None, max_mem_mib=5, disk_reserve_mib=0, mem_overcommit=1.5).close()
+
     def test_unknown_level_is_refused(self) -> None:
         with self.assertRaisesRegex(libpyro.InvalidError, "log_level"):
             libpyro.Pyro(log_level="loud")

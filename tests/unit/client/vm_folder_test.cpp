@@ -150,10 +150,12 @@ TEST_CASE("vm folder: removed → nothing is left, what an interrupted write lef
   REQUIRE(folder.write_run({"boot", 2, 1, 2, 3}).ok());
   std::ofstream(home.path() + "/vms/abcdefgh2345/record.json.17.0.tmp") << "{";
   const auto lock = folder.try_lock();
-  std::filesystem::create_directory(home.path() + "/vms/.removed-zzzzzzzz2345");
+  std::filesystem::create_directory(home.path() + "/.removed-zzzzzzzz2345");
   client::sweep_removed_folders(home.path());
   REQUIRE(folder.remove().ok());
   CHECK(std::filesystem::is_empty(home.path() + "/vms"));
+  CHECK_FALSE(std::filesystem::exists(home.path() + "/.removed-abcdefgh2345"));
+  CHECK_FALSE(std::filesystem::exists(home.path() + "/.removed-zzzzzzzz2345"));
   CHECK(client::list_vm_ids(home.path())->empty());
   CHECK(folder.record().error().code == PYRO_ERROR_NOT_FOUND);
   CHECK(folder.remove().ok());

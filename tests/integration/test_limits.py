@@ -1,0 +1,158 @@
+"""Caps for all VMs of a home folder together: never overshot, refused with the figures, freed at once."""
+import json
+import os
+import subprocess
+import time
+import unittest
+
+from support import BASE, DEADLINE, ENGINE, PYRO, kill, pyro, wait_until
+from test_registry import RegistryTest
+
+import libpyro
+
+SMALL = ("--memory", "256", "--boot-timeout", "200")
+
+
+class LimitsTest(RegistryTest):
+    """With what is in use, as doctor says it."""
+
+    def limits(self, **caps):
+        """The check of that name."""
+        env = {**self.env, **caps}
+        checks = json.loads(pyro("doctor", "--json", env=env).stdout)["checks"]
+        return next(check for check in checks if check["name"] == "limits")
+
+    def vms(self):
+        """How many run."""
+        return int(self.limits()["message"].split()[0])
+
+    def sleeper(self, **env):
+        """A one-shot that runs until it is killed."""
+        process = subprocess.Popen([PYRO, "run", *SMALL, "--timeout", "500", BASE, "--", "sh", "-c", "echo on; sleep 500"],
+                                   env={**self.env, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+
+class Caps(LimitsTest):
+    """What is refused, and when it is not any more."""
+
+    def test_twenty_processes_at_once_never_overshoot(self):
+        most = 4
+        running = [self.sleeper(PYRO_MAX_VMS=str(most)) for _ in range(20)]
+        refused = 0
+        deadline = time.monotonic() + DEADLINE
+        while refused < 20 - most:
+            self.assertLess(time.monotonic(), deadline)
+            self.assertLessEqual(self.vms(), most)
+            refused = sum(process.poll() is not None for process in running)
+        for process in running:
+            if process.poll() is not None:
+                self.assertEqual(process.returncode, 125)
+                message = process.stderr.read().decode()
+                self.assertIn(f"no more than {most} may", message)
+                self.assertIn("PYRO_MAX_VMS", message)
+        for process in running:
+            if process.poll() is None:
+                self.assertEqual(process.stdout.read(3), b"on\n")
+        self.assertEqual(self.vms(), most)
+        for process in running:
+            process.kill()
+        wait_until(lambda: self.vms() == 0, 5, "slots are not given back")
+
+    def test_a_killed_supervisor_or_client_frees_its_slot_at_once(self):
+        task_id = self.create_task()
+        self.assertEqual(self.vms(), 1)
+        client = self.sleeper()
+        self.assertEqual(client.stdout.read(3), b"on\n")
+        self.assertEqual(self.vms(), 2)
+        client.kill()
+        wait_until(lambda: self.vms() == 1, 2, "the client's end frees nothing")
+        with open(os.path.join(self.home, "vms", task_id, "run.json"), encoding="utf-8") as file:
+            kill(json.load(file)["pid"])
+        wait_until(lambda: self.vms() == 0, 2, "the supervisor's end frees nothing")
+        self.output("task", "start", task_id)
+        self.assertEqual(self.vms(), 1)
+        refused = self.run_pyro_with({"PYRO_MAX_VMS": "1"}, "run", BASE, "--", "true")
+        self.assertIn(b"1 VMs run", refused.stderr)
+        self.output("task", "stop", task_id)
+        self.assertEqual(self.run_pyro_with({"PYRO_MAX_VMS": "1"}, "run", *SMALL, BASE, "--", "true").returncode, 0)
+
+    def run_pyro_with(self, env, *args):
+        """pyro ARGS with more variables."""
+        return pyro(*args, env={**self.env, **env})
+
+    def test_memory_is_what_is_expected_and_the_message_has_the_figures(self):
+        task_id = self.create_task()
+        beside = 8 if ENGINE == "kvm" else 96
+        used = 256 // 8 + beside
+        self.assertIn(f"; {used} of ", self.limits()["message"])
+        caps = {"PYRO_MAX_MEM_MIB": str(2 * used - 1)}
+        for action in (("run", *SMALL, BASE, "--", "true"), ("task", "create", *SMALL, BASE)):
+            refused = self.run_pyro_with(caps, *action)
+            self.assertEqual(refused.returncode, 125)
+            for word in (f"take {used} MiB", f"no more than {2 * used - 1} MiB", "PYRO_MAX_MEM_MIB", "pyro task list"):
+                self.assertIn(word, refused.stderr.decode())
+        self.assertEqual(self.listed("task"), {task_id})
+        for more in ({"PYRO_MEM_OVERCOMMIT": "100"}, {"PYRO_MAX_MEM_MIB": "none"}):
+            self.assertEqual(self.run_pyro_with({**caps, **more}, "run", *SMALL, BASE, "--", "true").returncode, 0)
+
+    def test_disk_that_is_to_be_kept_free(self):
+        refused = self.run_pyro_with({"PYRO_DISK_RESERVE_MIB": "1000000000"}, "run", BASE, "--", "true")
+        self.assertEqual(refused.returncode, 125)
+        self.assertIn(b"PYRO_DISK_RESERVE_MIB", refused.stderr)
+        self.assertEqual(self.limits(PYRO_DISK_RESERVE_MIB="1000000000")["status"], "warning")
+        # What runs is not touched, and what needs no VM works.
+        self.output("vm", "create", BASE)
+
+    def test_a_starter_that_is_killed_takes_nothing(self):
+        for delay in (0.0, 0.01, 0.02, 0.05, 0.1, 0.3):
+            client = self.sleeper()
+            time.sleep(delay)
+            client.kill()
+            client.wait()
+        wait_until(lambda: self.vms() == 0, 5, "slots are not given back")
+
+    def test_damaged_slots_count_as_ordinary_vms(self):
+        self.create_task()
+        with open(os.path.join(self.home, "slots"), "r+b") as file:
+            file.write(b"x" * 16)
+        self.assertIn("1 of ", self.limits()["message"])
+        self.assertEqual(self.run_pyro("run", *SMALL, BASE, "--", "true").returncode, 0)
+
+    def test_wrong_caps_are_refused(self):
+        for name, value in (("PYRO_MAX_VMS", "0"), ("PYRO_MAX_MEM_MIB", "-1"), ("PYRO_DISK_RESERVE_MIB", "many"),
+                            ("PYRO_MEM_OVERCOMMIT", "0.5"), ("PYRO_MEM_OVERCOMMIT", "nan")):
+            refused = self.run_pyro_with({name: value}, "task", "list")
+            self.assertEqual(refused.returncode, 125, name)
+            self.assertIn(name, refused.stderr.decode().replace("mem_overcommit", "PYRO_MEM_OVERCOMMIT"))
+
+    def test_options_count_more_than_variables(self):
+        with libpyro.Pyro(home=self.home, max_vms=1, mem_overcommit=16) as instance:
+            with instance.start_run_in_vm(BASE, ["sleep", "500"], mem_mib=256, timeout_seconds=500) as running:
+                next(event for event in running if isinstance(event, libpyro.Started))
+                with self.assertRaises(libpyro.LimitError):
+                    instance.run_in_vm(BASE, ["true"], mem_mib=256)
+            with libpyro.Pyro(home=self.home, max_vms=None) as other:
+                self.assertEqual(other.run_in_vm(BASE, ["true"], mem_mib=256).exit_code, 0)
+
+
+class Quota(LimitsTest):
+    """A task's disk_mib is all that it can take of the host's disk."""
+
+    def test_a_task_that_writes_all_it_can(self):
+        task_id = self.output("task", "create", *SMALL, "--disk", "64", "--max-lifetime", "600", BASE).strip()
+        self.addCleanup(self.output, "task", "delete", task_id)
+        done = self.run_pyro("task", "exec", "--timeout", "200", task_id, "-c",
+                             "head -c 200M /dev/urandom >big; sync; echo $?; ls -l big")
+        self.assertIn(b"No space left", done.stderr)
+        size = os.stat(os.path.join(self.home, "vms", task_id, "disk"))
+        self.assertLessEqual(size.st_blocks * 512, 64 << 20)
+        self.assertEqual(size.st_size, 64 << 20)
+        self.assertEqual(self.run_pyro("task", "exec", task_id, "-c", "rm big; echo kept >file; cat file").stdout, b"kept\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
