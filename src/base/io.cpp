@@ -109,6 +109,14 @@ Status write_file_atomically(const std::string& path, std::string_view content, 
   return status;
 }
 
+Status sync_directory(const std::string& path) {
+  PYRO_TRY_ASSIGN(const Fd fd, open_file(path, O_RDONLY | O_DIRECTORY));
+  if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != EROFS) {
+    return errno_error(errno, "cannot write " + path);
+  }
+  return success();
+}
+
 Status make_directories(const std::string& path, unsigned mode) {
   if (::mkdir(path.c_str(), mode) == 0) {
     return success();

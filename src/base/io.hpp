@@ -20,6 +20,9 @@ Result<Bytes> read_range(int fd, std::uint64_t offset, std::size_t size, const s
 Status write_all(int fd, ByteView bytes, const std::string& what);
 /// Puts `content` at `path` for every reader at once: temporary file, fsync, rename.
 Status write_file_atomically(const std::string& path, std::string_view content, unsigned mode);
+
+/// The names in a directory survive a loss of power from here on, where the file system has a way for that.
+Status sync_directory(const std::string& path);
 /// `mkdir -p`, new directories with `mode`.
 Status make_directories(const std::string& path, unsigned mode);
 

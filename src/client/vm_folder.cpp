@@ -141,7 +141,10 @@ base::Result<state::VmRecord> VmFolder::record() const {
 }
 
 base::Status VmFolder::write_record(const state::VmRecord& record) const {
-  return base::write_file_atomically(path(state::kVmRecordFile), record.encode(), 0600);
+  PYRO_TRY(base::write_file_atomically(path(state::kVmRecordFile), record.encode(), 0600));
+  // Who was told of a VM finds it again after a loss of power.
+  PYRO_TRY(base::sync_directory(path(".")));
+  return base::sync_directory(vms_path(home_));
 }
 
 base::Result<std::optional<state::VmRun>> VmFolder::run() const {
