@@ -12,6 +12,7 @@ from pathlib import Path
 EXPECTED = """
 bin/pyro
 include/pyro/asio.hpp
+include/pyro/file_types.hpp
 include/pyro/operation.hpp
 include/pyro/pyro.h
 include/pyro/pyro.hpp

@@ -24,8 +24,10 @@ constexpr int kBacklog = 128;
 constexpr const char* kRemovedPrefix = ".removed-";
 constexpr std::uint64_t kStatBlockBytes = 512;  // of st_blocks, stat(2)
 
-std::string removed_path(const std::string& home, const std::string& id) {
-  return home + "/" + kRemovedPrefix + id;
+// `parent`: the home folder, so that the times of vms/ change only with what is in there. Where vms/ is a file system
+// of its own, that folder itself.
+std::string removed_path(const std::string& parent, const std::string& id) {
+  return parent + "/" + kRemovedPrefix + id;
 }
 
 // For F_OFD_SETLK and F_OFD_GETLK (fcntl(2)).
@@ -251,7 +253,10 @@ base::Result<bool> VmFolder::hide() const {
   if (!is_current()) {
     return false;
   }
-  if (::rename((vms_path(home_) + "/" + id_).c_str(), removed_path(home_, id_).c_str()) == 0) {
+  const std::string vms = vms_path(home_);
+  const std::string path = vms + "/" + id_;
+  if (::rename(path.c_str(), removed_path(home_, id_).c_str()) == 0 ||
+      (errno == EXDEV && ::rename(path.c_str(), removed_path(vms, id_).c_str()) == 0)) {
     return true;
   }
   if (errno == ENOENT) {
@@ -261,7 +266,8 @@ base::Result<bool> VmFolder::hide() const {
 }
 
 base::Status VmFolder::erase_hidden() const {
-  return remove_folder(removed_path(home_, id_));
+  PYRO_TRY(remove_folder(removed_path(home_, id_)));
+  return remove_folder(removed_path(vms_path(home_), id_));
 }
 
 bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcept {
@@ -282,10 +288,12 @@ bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcep
 }
 
 void sweep_removed_folders(const std::string& home) {
-  const auto names = names_in(home);
-  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
-    if (name.starts_with(kRemovedPrefix)) {
-      [[maybe_unused]] const auto removed = remove_folder(home + "/" + name);
+  for (const std::string& parent : {home, vms_path(home)}) {
+    const auto names = names_in(parent);
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+      if (name.starts_with(kRemovedPrefix)) {
+        [[maybe_unused]] const auto removed = remove_folder(parent + "/" + name);
+      }
     }
   }
 }
