@@ -25,6 +25,8 @@ constexpr std::int64_t kCoarseNs = 50'000'000;
 constexpr std::uint64_t kFileBytes = std::uint64_t{256} << 20;
 // Of rows that are written in one transaction: others wait for that.
 constexpr std::size_t kRowsAtOnce = 256;
+// So that whoever changes many VMs waits for others once, not each time.
+constexpr std::int64_t kBusyPauseMs = 1'000;
 
 // Nothing: it is not there, or its file system keeps no time that two changes would differ in.
 std::optional<FolderStamp> stamp_of(const std::string& path) noexcept {
@@ -86,6 +88,10 @@ base::Result<Registry*> VmIndex::open() {
   return registry_.get();
 }
 
+bool VmIndex::is_usable() const noexcept {
+  return owner_ == ::getpid() && registry::is_usable_in_this_process();
+}
+
 template <typename Action>
 std::invoke_result_t<Action, Registry&> VmIndex::with_open_registry(Action&& action) {
   for (bool is_second = false;; is_second = true) {
@@ -104,8 +110,8 @@ std::invoke_result_t<Action, Registry&> VmIndex::with_open_registry(Action&& act
 
 template <typename Action>
 std::invoke_result_t<Action, Registry&> VmIndex::with_registry(Action&& action) {
-  if (owner_ != ::getpid()) {
-    return base::make_error(PYRO_ERROR_INTERNAL, "the registry was opened before fork()");
+  if (!is_usable()) {
+    return base::make_error(PYRO_ERROR_FORKED, "this process was forked from one that uses the registry");
   }
   const std::lock_guard lock(mutex_);
   return with_open_registry(std::forward<Action>(action));
@@ -114,16 +120,20 @@ std::invoke_result_t<Action, Registry&> VmIndex::with_registry(Action&& action) 
 // ---- which VMs there are
 
 std::optional<VmIndex::Change> VmIndex::begin_change() {
-  if (owner_ != ::getpid()) {
+  if (!is_usable()) {
     return std::nullopt;
   }
   std::unique_lock lock(mutex_);
+  if (base::monotonic_ms() < busy_until_ms_) {
+    return std::nullopt;
+  }
   auto change = with_open_registry([&](Registry& registry) -> base::Result<Change> {
     PYRO_TRY_ASSIGN(auto transaction, registry.begin());
     PYRO_TRY_ASSIGN(const auto known, registry.stamp());
     return Change{{}, &registry, std::move(transaction), known && known == stamp_of(vms_path(home_))};
   });
   if (!change.ok()) {
+    busy_until_ms_ = change.error().code == PYRO_ERROR_TIMEOUT ? base::monotonic_ms() + kBusyPauseMs : 0;
     warn(change.error());
     return std::nullopt;
   }
@@ -413,6 +423,11 @@ base::Status VmIndex::check() {
 
 base::Result<std::vector<VmInfo>> VmIndex::rebuild() {
   const registry::Filter all;
+  if (!is_usable()) {
+    return base::make_error(
+        PYRO_ERROR_FORKED,
+        "this process was forked from one that uses the registry: let that one do it, or exec first");
+  }
   {
     const std::lock_guard lock(mutex_);
     registry_.reset();

@@ -91,6 +91,8 @@ class VmIndex {
   template <typename Action>
   std::invoke_result_t<Action, registry::Registry&> with_registry(Action&& action);
 
+  /// SQLite's own state does not survive a fork(): a child of a process that used it goes without.
+  [[nodiscard]] bool is_usable() const noexcept;
   std::optional<Change> begin_change();
   void finish_change(std::optional<Change> change, const Update& update);
   base::Result<bool> is_complete(const registry::Registry& registry) const;
@@ -109,6 +111,8 @@ class VmIndex {
   LogRing& log_;
   const pid_t owner_;
   std::mutex mutex_;
+  /// Others kept the registry busy for too long: until then no change of folders waits for them again.
+  std::int64_t busy_until_ms_ = 0;
   std::unique_ptr<registry::Registry> registry_;
 };
 

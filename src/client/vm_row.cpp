@@ -8,6 +8,8 @@ namespace {
 
 // Few enough to keep, near enough together that reading from one to the next takes no time.
 constexpr std::uint64_t kCommandsPerMark = 256;
+// A supervisor that a guest owns may write whatever numbers it likes: so many marks are as much as a journal can make.
+constexpr std::uint64_t kMinMarkBytes = 16 * 1024;
 // Some hundred commands: read in well under a millisecond.
 constexpr std::uint64_t kLongBytes = 64 * 1024;
 
@@ -110,7 +112,8 @@ base::Result<JournalSummary> read_on(JournalFile& commands, const std::optional<
   PYRO_TRY(commands.read([&](const state::JournalReader::Frame& frame) {
     const std::uint64_t before = summary.last_number;
     add_to_summary(summary, frame);
-    if (summary.last_number / kCommandsPerMark != before / kCommandsPerMark) {
+    const bool is_far = reading.marks.empty() || frame.offset - reading.marks.back().offset_bytes >= kMinMarkBytes;
+    if (is_far && summary.last_number / kCommandsPerMark != before / kCommandsPerMark) {
       reading.marks.push_back({summary.last_number, frame.offset});
     }
     return true;

@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -22,8 +21,8 @@ namespace {
 
 constexpr const char* kFileName = "/slots";
 constexpr std::uint32_t kMagic = 0x544f4c53;  // "SLOT"
-// Beyond any slot.
-constexpr off_t kStartersLock = std::numeric_limits<off_t>::max() / 2;
+// A file of its own: no VM gets a descriptor of it.
+constexpr const char* kStartersFileName = "/slots.lock";
 // Starters hold that lock for some system calls only.
 constexpr std::int64_t kBusyMs = 1'000;
 constexpr int kRetryMs = 2;
@@ -102,22 +101,6 @@ class Slots {
   // So that looking at all is looking at few.
   void cut(off_t slots) const { [[maybe_unused]] const int done = ::ftruncate(file_.get(), slots * kSlotBytes); }
 
-  [[nodiscard]] base::Status lock_starters() const {
-    const std::int64_t deadline_ms = base::monotonic_ms() + kBusyMs;
-    while (true) {
-      struct flock lock = make_lock(F_WRLCK, kStartersLock);
-      if (::fcntl(file_.get(), F_OFD_SETLK, &lock) == 0) {
-        return base::success();
-      }
-      if (errno != EAGAIN && errno != EACCES) {
-        return base::errno_error(errno, "cannot lock the slots of VMs");
-      }
-      if (base::monotonic_ms() >= deadline_ms) {
-        return base::make_error(PYRO_ERROR_TIMEOUT, "another process is starting a VM, and does not get on: try again");
-      }
-      ::poll(nullptr, 0, kRetryMs);
-    }
-  }
   // A lock for reading is enough to be seen, and can be had with a descriptor that cannot write.
   [[nodiscard]] base::Status take(off_t number) const {
     struct flock lock = make_lock(F_RDLCK, number * kSlotBytes);
@@ -128,6 +111,41 @@ class Slots {
 
  private:
   explicit Slots(base::Fd file) : file_(std::move(file)) {}
+  base::Fd file_;
+};
+
+// Held by one starter at a time, until it is destroyed.
+class StartersLock {
+ public:
+  static base::Result<StartersLock> take(const std::string& home) {
+    PYRO_TRY_ASSIGN(base::Fd file, base::open_file(home + kStartersFileName, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+    const std::int64_t deadline_ms = base::monotonic_ms() + kBusyMs;
+    while (true) {
+      struct flock lock = make_lock(F_WRLCK, 0);
+      if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) {
+        return StartersLock(std::move(file));
+      }
+      if (errno != EAGAIN && errno != EACCES) {
+        return base::errno_error(errno, "cannot lock the slots of VMs");
+      }
+      if (base::monotonic_ms() >= deadline_ms) {
+        return base::make_error(PYRO_ERROR_TIMEOUT, "another process is starting a VM, and does not get on: try again");
+      }
+      ::poll(nullptr, 0, kRetryMs);
+    }
+  }
+  StartersLock(StartersLock&&) = default;
+  StartersLock& operator=(StartersLock&&) = delete;
+  ~StartersLock() {
+    // Closing would not do: a child that another thread forked meanwhile has the descriptor as well.
+    struct flock lock = make_lock(F_UNLCK, 0);
+    if (file_.valid()) {
+      ::fcntl(file_.get(), F_OFD_SETLK, &lock);
+    }
+  }
+
+ private:
+  explicit StartersLock(base::Fd file) : file_(std::move(file)) {}
   base::Fd file_;
 };
 
@@ -200,8 +218,7 @@ base::Result<base::Fd> take_slot(const Settings& settings, const SlotRequest& re
   const Caps caps = with_defaults(settings.caps, settings.home);
   PYRO_TRY_ASSIGN(const Slots all, Slots::open(settings.home, O_RDWR | O_CREAT));
   PYRO_TRY_ASSIGN(Slots own, Slots::open(settings.home, O_RDONLY));
-  // Until `all` is closed.
-  PYRO_TRY(all.lock_starters());
+  PYRO_TRY_ASSIGN(const StartersLock lock, StartersLock::take(settings.home));
   PYRO_TRY_ASSIGN(const Look look, look_at(all, caps.mem_overcommit));
   PYRO_TRY(check_caps(caps, look.use, request, settings.home));
   all.cut(look.end);

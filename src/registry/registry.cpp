@@ -5,6 +5,7 @@
 #include "registry/schema.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -105,6 +106,14 @@ base::Result<struct stat> look_at(const std::string& path) {
 
 }  // namespace
 
+bool is_usable_in_this_process() noexcept {
+  // Of the whole process, as what it guards is.
+  static std::atomic<pid_t> user{0};
+  const pid_t self = ::getpid();
+  pid_t found = 0;
+  return user.compare_exchange_strong(found, self) || found == self;
+}
+
 base::Result<std::unique_ptr<Registry>> Registry::open(const std::string& path) {
   const std::int64_t deadline_ms = base::monotonic_ms() + kOpenMs;
   while (true) {
@@ -129,11 +138,15 @@ base::Result<std::unique_ptr<Registry>> Registry::open(const std::string& path) 
 
 base::Status Registry::reset(const std::string& path) {
   auto emptied = empty_file(path);
-  if (emptied.ok() || emptied.error().code == PYRO_ERROR_UNSUPPORTED) {
+  // A file that is only busy, or cannot be written, is as good as it was.
+  if (emptied.ok() || emptied.error().code != PYRO_ERROR_STATE) {
     return emptied;
   }
-  // Who has a damaged file open may not be able to let go of it: they keep it, and notice that it has been replaced.
-  // SQLite drops a log that it finds beside an empty file.
+  // Who has a damaged file open may not be able to let go of it: they keep it and its companions, which the new one
+  // must not share, and notice that it has been replaced.
+  for (const char* companion : {"-wal", "-shm"}) {
+    ::unlink((path + companion).c_str());
+  }
   return make_file(path, true);
 }
 
@@ -144,11 +157,13 @@ base::Status Registry::empty_file(const std::string& path) {
     return known;
   }
   // SQLite has to know how the file was written, if it can tell, to write it in the same way.
-  [[maybe_unused]] const auto tables = database.number("SELECT count(*) FROM sqlite_master");
+  const auto tables = database.number("SELECT count(*) FROM sqlite_master");
   PYRO_TRY(database.allow_reset(true));
   const auto emptied = database.run("VACUUM");
   PYRO_TRY(database.allow_reset(false));
-  return emptied;
+  // Damaged is what counts, also where others keep it busy.
+  return !emptied.ok() && !tables.ok() && tables.error().code == PYRO_ERROR_STATE ? base::Status(tables.error())
+                                                                                  : emptied;
 }
 
 bool Registry::is_current() const noexcept {
@@ -187,7 +202,10 @@ base::Result<std::vector<Row>> Registry::find(const Filter& filter) const {
   std::vector<Row> rows;
   // A label leads to few rows, so nothing else is looked up: the pluses say so to SQLite, which keeps no statistics.
   const char* plus = filter.labels.empty() ? "" : "+";
-  std::string sql = fmt::format("SELECT {} FROM vms WHERE +settled = 1 AND {}kind = ?1", kColumns, plus);
+  std::string sql = fmt::format("SELECT {} FROM vms WHERE +settled = 1", kColumns);
+  if (filter.kind != 0) {
+    sql += fmt::format(" AND {}kind = ?1", plus);
+  }
   if (filter.state_mask != 0) {
     sql += fmt::format(" AND {}state IN (-1", plus);
     for (unsigned state = 0; state < 32; ++state) {
@@ -201,7 +219,9 @@ base::Result<std::vector<Row>> Registry::find(const Filter& filter) const {
                        parameter + 2);
   }
   PYRO_TRY_ASSIGN(auto matching, database_.prepare(sql));
-  matching.bind(1, std::int64_t{filter.kind});
+  if (filter.kind != 0) {
+    matching.bind(1, std::int64_t{filter.kind});
+  }
   parameter = 1;
   for (const auto& [name, value] : filter.labels) {
     matching.bind(++parameter, name);

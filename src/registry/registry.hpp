@@ -87,6 +87,10 @@ struct CommandMark {
   friend bool operator==(const CommandMark&, const CommandMark&) = default;
 };
 
+/// False in a process that was forked from one that has asked this before: SQLite's mutexes and its notion of which
+/// locks it holds are a process's own, and a child inherits them as they were at that moment. Any thread.
+[[nodiscard]] bool is_usable_in_this_process() noexcept;
+
 class Registry {
  public:
   /// The file, made with mode 0600 if it is not there. Errors: STATE, UNSUPPORTED, TIMEOUT, LIMIT, INTERNAL.

@@ -297,7 +297,12 @@ TEST_CASE("vm index: a forked child → lists from the folders, and leaves the r
   if (child == 0) {
     const auto listed = home.index.list({.kind = 1});
     const bool made = home.index.make_folder("bbbbbbbbbbbb").ok();
-    ::_exit(listed.ok() && listed->size() == 1 && made ? 0 : 1);
+    // A new one neither: SQLite's state is the parent's.
+    client::LogRing log{PYRO_LOG_WARNING};
+    VmIndex fresh(home.folder.path(), log);
+    const bool refused = fresh.check().error().code == PYRO_ERROR_FORKED && fresh.list({.kind = 1}).ok() &&
+                         fresh.rebuild().error().code == PYRO_ERROR_FORKED;
+    ::_exit(listed.ok() && listed->size() == 1 && made && refused ? 0 : 1);
   }
   int status = -1;
   REQUIRE(::waitpid(child, &status, 0) == child);

@@ -264,6 +264,32 @@ TEST_SUITE("registry") {
     CHECK(*again->row("bbbb"));
   }
 
+  TEST_CASE("registry: a reset while another writes → TIMEOUT, and the same file as before") {
+    const ScratchFolder folder;
+    const std::string path = folder.path("registry.db");
+    const auto writer = open(folder);
+    struct stat before {};
+    REQUIRE(::stat(path.c_str(), &before) == 0);
+    {
+      const auto transaction = writer->begin();
+      REQUIRE(transaction.ok());
+      CHECK(Registry::reset(path).error().code == PYRO_ERROR_TIMEOUT);
+    }
+    struct stat after {};
+    REQUIRE(::stat(path.c_str(), &after) == 0);
+    CHECK(before.st_ino == after.st_ino);
+    CHECK(writer->find({}).ok());
+  }
+
+  TEST_CASE("registry: a filter without a kind → settled rows of both kinds") {
+    const ScratchFolder folder;
+    const auto opened = open(folder);
+    REQUIRE(opened->put(make_row("aaaa", 1)).ok());
+    REQUIRE(opened->put(make_row("bbbb", 2)).ok());
+    CHECK(opened->find({})->size() == 2);
+    CHECK(opened->find({.kind = 2})->size() == 1);
+  }
+
   TEST_CASE("registry: a newer version → UNSUPPORTED, and nothing of it is touched, by a reset neither") {
     const ScratchFolder folder;
     {
