@@ -4,6 +4,7 @@
 #include "tree/file_error.hpp"
 
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 
 #include <fcntl.h>
@@ -117,6 +118,14 @@ class TreeSink final : public FileSink {
       return tree::file_error(errno, "cannot make the directory", path_);
     }
     PYRO_TRY_ASSIGN(Fd root, open_directory(path_));
+    // The guest decides whether it sends a file or a tree: who asked for one file must not find another's .ssh.
+    std::error_code failure;
+    if (!std::filesystem::is_empty(path_, failure)) {
+      return base::make_error(PYRO_ERROR_EXISTS,
+                              "{} is a directory with something in it, and what {} is in the guest is a directory: "
+                              "nothing is mixed; name one that is empty or not there yet",
+                              tree::shown(path_), tree::shown(guest_path_));
+    }
     extractor_.emplace(std::move(root), limits_, path_);
     return base::success();
   }

@@ -308,9 +308,12 @@ void Supervisor::announce(std::uint32_t agent_stream) {
 }
 
 void Supervisor::end_command_after(Command& command, std::uint32_t agent_stream, std::uint64_t ms) {
-  if (command.session->timeout_ms() == 0) {
-    return;
+  if (command.session->timeout_ms() != 0) {
+    end_command_in(command, agent_stream, ms);
   }
+}
+
+void Supervisor::end_command_in(Command& command, std::uint32_t agent_stream, std::uint64_t ms) {
   command.timer = std::make_unique<boost::asio::steady_timer>(io_);
   start_deadline(*command.timer, ms, [this, agent_stream] {
     const auto found = commands_.find(agent_stream);

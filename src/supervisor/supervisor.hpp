@@ -164,6 +164,7 @@ class Supervisor {
   void announce(std::uint32_t agent_stream);
   /// Ends the command `ms` from now; replaces the deadline it had.
   void end_command_after(Command& command, std::uint32_t agent_stream, std::uint64_t ms);
+  void end_command_in(Command& command, std::uint32_t agent_stream, std::uint64_t ms);
   void forget_if_finished(std::uint32_t agent_stream);
 
   void schedule_ping();

@@ -56,7 +56,7 @@ base::Status Supervisor::join_command(ClientId client, const wire::Frame& frame)
     PYRO_TRY(session.handle_joined(source, {FrameType::signal, frame.stream, 0, wire::Signal{SIGWINCH}.encode()}));
   }
   if (!command.reader_timer) {
-    watch_reader(agent_stream, 0, command.printed_bytes);
+    watch_reader(agent_stream, session.held_bytes(), command.printed_bytes);
   }
   return base::success();
 }
@@ -153,7 +153,8 @@ void Supervisor::watch_reader(std::uint32_t agent_stream, std::size_t held_befor
         const std::size_t held = session.held_bytes();
         const std::uint64_t printed = found->second.printed_bytes;
         if (held != 0 && held == held_before && printed == printed_before && !depends_on(found->second.client)) {
-          // The journal has what it missed.
+          // The journal has what it missed. At once: what it is told waits behind what it does not read.
+          found->second.session->detach();
           refuse(found->second.client,
                  base::make_error(
                      PYRO_ERROR_LIMIT,

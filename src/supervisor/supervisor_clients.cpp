@@ -102,7 +102,12 @@ void Supervisor::forget_client(ClientId client) {
     }
   }
   for (const std::uint32_t agent_stream : detached) {
-    commands_.at(agent_stream).session->detach();
+    Command& command = commands_.at(agent_stream);
+    command.session->detach();
+    if (journal_ && command.number == 0) {
+      // An operation on files: what it still does it does soon, or it would keep the VM for ever.
+      end_command_in(command, agent_stream, deadlines_.kill_grace_with_disk_ms);
+    }
     forget_if_finished(agent_stream);
   }
   watch_idleness();
