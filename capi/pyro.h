@@ -1030,7 +1030,7 @@ PYRO_API pyro_status pyro_file_remove_start(pyro_context *context, const pyro_fi
 PYRO_API pyro_status pyro_file_upload(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_file_upload_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 
-/** Copies a directory or a file out of the guest, in the same way. Nothing is written outside local_path, whatever the guest sends; symbolic links are made as they are, also those that lead elsewhere. Without local_path the tar stream comes in STDOUT events. Uses: path, local_path, tar, max_bytes, max_entries, max_path_bytes. */
+/** Copies a directory or a file out of the guest, in the same way, but a directory only to where nothing is, or into an empty directory (EXISTS): whether a directory or a file comes is the guest's word. Nothing is written outside local_path, whatever the guest sends; symbolic links are made as they are, also those that lead elsewhere. Without local_path the tar stream comes in STDOUT events. Uses: path, local_path, tar, max_bytes, max_entries, max_path_bytes. */
 PYRO_API pyro_status pyro_file_download(pyro_context *context, const pyro_file_options *options, pyro_file_result **result, pyro_error **error) PYRO_NOEXCEPT;
 PYRO_API pyro_status pyro_file_download_start(pyro_context *context, const pyro_file_options *options, pyro_op **op, pyro_error **error) PYRO_NOEXCEPT;
 

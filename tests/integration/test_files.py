@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -257,8 +258,9 @@ class Trees(FileTest):
         self.assertEqual((got["entry_count"], got["byte_count"]), (sent["entry_count"], sent["byte_count"]))
         self.assertEqual(tree_of(copy), tree_of(source))
         self.assertEqual(os.stat(os.path.join(copy, "big")).st_mtime, int(os.stat(os.path.join(source, "big")).st_mtime))
-        # Once more on top of itself.
-        task("cp", self.remote("tree"), copy)
+        # Not once more on top of itself: a guest's tree is not mixed with what is there.
+        code, message = refusal("cp", self.remote("tree"), copy)
+        self.assertEqual(code, "exists", message)
         self.assertEqual(tree_of(copy), tree_of(source))
         self.assertEqual(execute(self.task_id, "cat tree/dir/deep/n*"), "long name")
 
@@ -391,17 +393,21 @@ class Hostile(FileTest):
         got = task_json("cp", self.remote("t"), self.local("copy"))
         self.assertEqual(got["skipped_count"], 2)
         self.assertEqual(os.readlink(self.local("copy/out")), victim)
-        # The next download brings a directory of that name: the link is in its way.
+        # The next download brings a directory of that name, for the link to lead into.
         execute(self.task_id, "rm t/out; mkdir t/out; echo bad >t/out/f")
         code, message = refusal("cp", self.remote("t"), self.local("copy"))
-        self.assertEqual(code, "state", message)
-        self.assertIn("out", message)
-        # A file in place of a link: the link goes, what it led to stays.
-        execute(self.task_id, "rm -r t/out; echo mine >t/out")
-        task("cp", self.remote("t"), self.local("copy"))
-        with open(self.local("copy/out"), encoding="ascii") as file:
-            self.assertEqual(file.read(), "mine\n")
-        self.assertEqual(tree_of(victim), {b"f": ("file", os.stat(os.path.join(victim, "f")).st_mode & 0o777, b"untouched")})
+        self.assertEqual(code, "exists", message)
+        with open(os.path.join(victim, "f"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "untouched")
+
+    def test_a_directory_in_place_of_a_file_is_not_mixed_with_what_is_there(self):
+        home = self.local("home")
+        os.makedirs(os.path.join(home, ".ssh"), 0o700)
+        execute(self.task_id, "mkdir -p report.txt/.ssh; chmod 777 report.txt/.ssh; echo key >report.txt/.ssh/authorized_keys")
+        code, message = refusal("cp", self.remote("report.txt"), home)
+        self.assertEqual(code, "exists", message)
+        self.assertEqual(os.listdir(os.path.join(home, ".ssh")), [])
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(home, ".ssh")).st_mode), 0o700)
 
     def test_caps(self):
         execute(self.task_id, "mkdir many; cd many; seq 3000 | xargs touch; truncate -s 40G sparse")

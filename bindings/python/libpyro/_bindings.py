@@ -1519,7 +1519,8 @@ class Functions:
     #: Copies a directory, a file or the content of a tar into the guest.
     pyro_file_upload: Callable[[Any, Any, Any, Any], int]
     pyro_file_upload_start: Callable[[Any, Any, Any, Any], int]
-    #: Copies a directory or a file out of the guest, in the same way.
+    #: Copies a directory or a file out of the guest, in the same way, but a directory only to where nothing is, or into
+    #: an empty directory (EXISTS): whether a directory or a file comes is the guest's word.
     pyro_file_download: Callable[[Any, Any, Any, Any], int]
     pyro_file_download_start: Callable[[Any, Any, Any, Any], int]
     #: What was added, changed and removed in /workspace since the task was made (docs/files.md says what counts).
