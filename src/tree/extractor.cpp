@@ -102,12 +102,17 @@ Status Extractor::finish() {
   return base::success();
 }
 
-Status Extractor::start_entry() {
-  const TarEntry& entry = reader_.entry();
-  if (counts_.entries + counts_.skipped == limits_.max_entries) {
+Status Extractor::check_entry_count() const {
+  if (counts_.entries + counts_.skipped + unnamed_directories_ >= limits_.max_entries) {
     return base::make_error(PYRO_ERROR_LIMIT, "the tar has more than {} entries (max_entries): stopped",
                             limits_.max_entries);
   }
+  return base::success();
+}
+
+Status Extractor::start_entry() {
+  const TarEntry& entry = reader_.entry();
+  PYRO_TRY(check_entry_count());
   if (entry.type == EntryType::other) {
     ++counts_.skipped;
     return base::success();
@@ -257,7 +262,11 @@ Result<Fd> Extractor::open_directory(const std::string& path, bool makes) {
     begin = end + 1;
     Fd next(::openat(directory, name.c_str(), flags));
     if (!next.valid() && errno == ENOENT && makes) {
-      if (::mkdirat(directory, name.c_str(), 0755) == 0 || errno == EEXIST) {
+      // Also what the tar does not name takes room.
+      PYRO_TRY(check_entry_count());
+      const bool made = ::mkdirat(directory, name.c_str(), 0755) == 0;
+      unnamed_directories_ += made ? 1 : 0;
+      if (made || errno == EEXIST) {
         next.reset(::openat(directory, name.c_str(), flags));
       }
     }

@@ -36,6 +36,7 @@ class Extractor {
     std::string name;    // empty: the root itself
   };
 
+  [[nodiscard]] base::Status check_entry_count() const;
   base::Status start_entry();
   base::Status finish_file();
   base::Status make_directory(const Place& place);
@@ -53,6 +54,8 @@ class Extractor {
   std::string shown_root_;
   TarReader reader_;
   Counts counts_;
+  /// Made on the way to an entry.
+  std::uint64_t unnamed_directories_ = 0;
   std::optional<NewFile> file_;
   std::string file_name_;
   /// The directory that was looked up last: entries of one directory come together.

@@ -157,6 +157,9 @@ TEST_SUITE("tree") {
     limits.max_entries = 2;
     CHECK(extract(folder, Stream().file("a", "").file("b", "").file("c", "").end(), limits).status == PYRO_ERROR_LIMIT);
     CHECK_FALSE(folder.has("c"));
+    // Directories that the tar does not name count as well.
+    CHECK(extract(folder, Stream().file("x/y/z/f", "").end(), limits).status == PYRO_ERROR_LIMIT);
+    CHECK_FALSE(folder.has("x/y/z"));
     limits = {};
     limits.max_bytes = 10;
     TarEntry huge = make_entry(EntryType::file, "huge");
