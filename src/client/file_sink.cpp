@@ -2,6 +2,7 @@
 
 #include "tree/extractor.hpp"
 #include "tree/file_error.hpp"
+#include "tree/paths.hpp"
 
 #include <cerrno>
 #include <filesystem>
@@ -20,39 +21,6 @@ using base::Status;
 
 // Of one entry: two long names and what goes around them, and the end of the stream.
 constexpr std::uint64_t kMaxHeadersBytes = 64 * 1024;
-
-std::string without_slashes(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) {
-    path.pop_back();
-  }
-  return path;
-}
-
-struct Parts {
-  std::string directory;
-  std::string name;
-};
-
-Parts split(const std::string& path) {
-  const auto slash = path.rfind('/');
-  if (slash == std::string::npos) {
-    return {".", path};
-  }
-  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
-}
-
-Result<Fd> open_directory(const std::string& path) {
-  Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) {
-    return tree::file_error(errno, "cannot open the directory", path);
-  }
-  return directory;
-}
-
-bool is_directory(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
 
 class TarFileSink final : public FileSink {
  public:
@@ -117,7 +85,7 @@ class TreeSink final : public FileSink {
     if (::mkdir(path_.c_str(), 0777) != 0 && errno != EEXIST) {
       return tree::file_error(errno, "cannot make the directory", path_);
     }
-    PYRO_TRY_ASSIGN(Fd root, open_directory(path_));
+    PYRO_TRY_ASSIGN(Fd root, tree::open_directory(path_));
     // The guest decides whether it sends a file or a tree: who asked for one file must not find another's .ssh.
     std::error_code failure;
     if (!std::filesystem::is_empty(path_, failure)) {
@@ -132,15 +100,15 @@ class TreeSink final : public FileSink {
 
   // The name is the caller's: what the guest calls the file does not count.
   Status open_file() {
-    Parts parts = split(path_);
-    if (path_.ends_with('/') || is_directory(path_)) {
-      parts = {path_, split(without_slashes(guest_path_)).name};
+    tree::SplitPath parts = tree::split(path_);
+    if (path_.ends_with('/') || tree::is_directory(path_)) {
+      parts = {path_, tree::last_name(guest_path_)};
       if (parts.name.empty() || parts.name == "." || parts.name == "..") {
         return base::make_error(PYRO_ERROR_INVALID, "{} has no name to give to a file in {}", tree::shown(guest_path_),
                                 tree::shown(path_));
       }
     }
-    PYRO_TRY_ASSIGN(Fd directory, open_directory(parts.directory));
+    PYRO_TRY_ASSIGN(Fd directory, tree::open_directory(parts.directory));
     extractor_.emplace(std::move(directory), parts.name, limits_, parts.directory + "/" + parts.name);
     return base::success();
   }
@@ -190,12 +158,12 @@ Result<std::unique_ptr<FileSink>> make_file_sink(const FileJob& job) {
   if (!job.is_tar) {
     return std::unique_ptr<FileSink>(std::make_unique<TreeSink>(job));
   }
-  const Parts parts = split(job.local_path);
-  if (parts.name.empty() || is_directory(job.local_path)) {
+  const tree::SplitPath parts = tree::split(job.local_path);
+  if (parts.name.empty() || tree::is_directory(job.local_path)) {
     return base::make_error(PYRO_ERROR_STATE, "cannot write {}: it is a directory; name a tar file",
                             tree::shown(job.local_path));
   }
-  PYRO_TRY_ASSIGN(Fd directory, open_directory(parts.directory));
+  PYRO_TRY_ASSIGN(Fd directory, tree::open_directory(parts.directory));
   PYRO_TRY_ASSIGN(tree::NewFile file, tree::NewFile::create(directory.get(), job.local_path));
   return std::unique_ptr<FileSink>(
       std::make_unique<TarFileSink>(std::move(directory), std::move(file), parts.name, job));

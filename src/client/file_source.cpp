@@ -2,6 +2,7 @@
 
 #include "tree/file_error.hpp"
 #include "tree/packer.hpp"
+#include "tree/paths.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -70,13 +71,6 @@ class TarFileSource final : public FileSource {
   bool ended_ = false;
 };
 
-std::string last_name(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) {
-    path.pop_back();
-  }
-  return path.substr(path.rfind('/') + 1);
-}
-
 base::Result<std::unique_ptr<FileSource>> open_local(FileJob& job) {
   const std::string& path = job.local_path;
   base::Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -96,7 +90,7 @@ base::Result<std::unique_ptr<FileSource>> open_local(FileJob& job) {
   job.request.single_file = !is_directory;
   // Mounts below are part of the tree, as they are for cp and tar.
   auto packer = is_directory ? tree::Packer::of_directory(std::move(file), limits, false, path)
-                             : tree::Packer::of_file(std::move(file), last_name(path), limits, path);
+                             : tree::Packer::of_file(std::move(file), tree::last_name(path), limits, path);
   if (!packer.ok()) {
     return std::move(packer).error();
   }

@@ -3,6 +3,7 @@
 #include "guest/file_verbs.hpp"
 #include "tree/file_error.hpp"
 #include "tree/new_file.hpp"
+#include "tree/paths.hpp"
 
 #include <algorithm>
 #include <array>
@@ -75,14 +76,14 @@ Status take_content(tree::NewFile& file, const std::string& path, std::uint64_t&
 
 struct Target {
   /// With links resolved: what is renamed over a link would take the link's place.
-  SplitPath path;
+  tree::SplitPath path;
   /// Of the file that is there.
   std::optional<struct stat> old;
 };
 
 Result<Target> find_target(const wire::FileRequest& request) {
   Target target;
-  target.path = split(request.path);
+  target.path = tree::split(request.path);
   if (request.parents) {
     PYRO_TRY(make_directories(target.path.directory, 0755));
   }
@@ -112,7 +113,7 @@ Result<Target> find_target(const wire::FileRequest& request) {
                                  : base::make_error(PYRO_ERROR_STATE, "cannot write {}: it is no regular file",
                                                     tree::shown(request.path));
   }
-  target.path = split(real);
+  target.path = tree::split(real);
   target.old = info;
   return target;
 }
@@ -168,7 +169,7 @@ VerbResult read(const wire::FileRequest& request) {
 
 VerbResult write(const wire::FileRequest& request) {
   PYRO_TRY_ASSIGN(const Target target, find_target(request));
-  PYRO_TRY_ASSIGN(const Fd directory, open_directory(target.path.directory));
+  PYRO_TRY_ASSIGN(const Fd directory, tree::open_directory(target.path.directory));
   PYRO_TRY_ASSIGN(tree::NewFile file, tree::NewFile::create(directory.get(), request.path));
   wire::FileReport report;
   PYRO_TRY(take_content(file, request.path, report.bytes));

@@ -6,6 +6,7 @@
 #include "guest/file_verbs.hpp"
 #include "tree/file_error.hpp"
 #include "tree/new_file.hpp"
+#include "tree/paths.hpp"
 #include "tree/walker.hpp"
 
 #include <algorithm>
@@ -31,7 +32,7 @@ constexpr std::uint32_t kEnd = 0xffffffff;
 constexpr std::size_t kBufferBytes = 64 * 1024;
 
 Result<tree::Walker> walk_workspace() {
-  PYRO_TRY_ASSIGN(Fd root, open_directory(kWorkspace));
+  PYRO_TRY_ASSIGN(Fd root, tree::open_directory(kWorkspace));
   tree::Walker::Options options;
   options.one_file_system = true;
   return tree::Walker::make(std::move(root), options, kWorkspace);

@@ -3,6 +3,7 @@
 #include "guest/file_verbs.hpp"
 #include "tree/file_error.hpp"
 #include "tree/packer.hpp"
+#include "tree/paths.hpp"
 #include "tree/walker.hpp"
 
 #include <cerrno>
@@ -33,13 +34,6 @@ wire::FileType file_type(mode_t mode) {
          : S_ISDIR(mode) ? wire::FileType::directory
          : S_ISLNK(mode) ? wire::FileType::symlink
                          : wire::FileType::other;
-}
-
-std::string_view last_name(std::string_view path) {
-  while (path.size() > 1 && path.ends_with('/')) {
-    path.remove_suffix(1);
-  }
-  return path.substr(path.rfind('/') + 1);
 }
 
 // Removes what is in `directory`; `path` is for messages.
@@ -94,14 +88,6 @@ tree::Limits limits_of(const wire::FileRequest& request) {
   return {request.max_entries, request.max_bytes, request.max_path_bytes};
 }
 
-Result<Fd> open_directory(const std::string& path) {
-  Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) {
-    return file_error(errno, "cannot open the directory", path);
-  }
-  return directory;
-}
-
 Status make_directories(const std::string& path, mode_t mode) {
   for (std::size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + 1), path.size());
@@ -116,14 +102,6 @@ Status make_directories(const std::string& path, mode_t mode) {
     }
   }
   return base::success();
-}
-
-SplitPath split(const std::string& path) {
-  const auto slash = path.rfind('/');
-  if (slash == std::string::npos) {
-    return {".", path};
-  }
-  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
 wire::FileEntry make_entry(int directory, const std::string& name, const std::string& path, const struct stat& info) {
@@ -163,7 +141,7 @@ Status EntryWriter::flush() {
 }
 
 VerbResult list(const wire::FileRequest& request) {
-  PYRO_TRY_ASSIGN(Fd directory, open_directory(request.path));
+  PYRO_TRY_ASSIGN(Fd directory, tree::open_directory(request.path));
   tree::Walker::Options options;
   options.one_file_system = true;
   options.flat = !request.recursive;
@@ -199,12 +177,9 @@ VerbResult stat(const wire::FileRequest& request) {
 
 VerbResult make_dir(const wire::FileRequest& request) {
   const mode_t mode = request.mode == wire::FileRequest::kDefaultMode ? 0755 : request.mode & 0777;
-  std::string path = request.path;
-  while (path.size() > 1 && path.ends_with('/')) {
-    path.pop_back();
-  }
+  const std::string path = tree::without_slashes(request.path);
   if (request.parents) {
-    PYRO_TRY(make_directories(split(path).directory, 0755));
+    PYRO_TRY(make_directories(tree::split(path).directory, 0755));
   }
   wire::FileReport report;
   if (::mkdir(path.c_str(), mode) != 0) {
@@ -223,7 +198,7 @@ VerbResult make_dir(const wire::FileRequest& request) {
 }
 
 VerbResult remove(const wire::FileRequest& request) {
-  const auto name = last_name(request.path);
+  const auto name = tree::last_name(request.path);
   if (name == "." || name == ".." || name.empty() || name == "/") {
     return base::make_error(PYRO_ERROR_INVALID, "cannot remove {}: name a file or a directory",
                             tree::shown(request.path));

@@ -5,6 +5,7 @@
 #include "tree/extractor.hpp"
 #include "tree/file_error.hpp"
 #include "tree/packer.hpp"
+#include "tree/paths.hpp"
 
 #include <cerrno>
 #include <vector>
@@ -23,19 +24,14 @@ namespace {
 // What a pipe of a command holds.
 constexpr std::size_t kBufferBytes = 256 * 1024;
 
-bool is_directory(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 Result<tree::Extractor> make_extractor(const wire::FileRequest& request) {
   std::string path = request.path;
-  if (request.single_file && !path.ends_with('/') && !is_directory(path)) {
-    const SplitPath parts = split(path);
+  if (request.single_file && !path.ends_with('/') && !tree::is_directory(path)) {
+    const tree::SplitPath parts = tree::split(path);
     if (request.parents) {
       PYRO_TRY(make_directories(parts.directory, 0755));
     }
-    PYRO_TRY_ASSIGN(Fd directory, open_directory(parts.directory));
+    PYRO_TRY_ASSIGN(Fd directory, tree::open_directory(parts.directory));
     return tree::Extractor(std::move(directory), parts.name, limits_of(request), path);
   }
   if (request.parents) {
@@ -43,7 +39,7 @@ Result<tree::Extractor> make_extractor(const wire::FileRequest& request) {
   } else if (!request.single_file && ::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     return file_error(errno, "cannot make the directory", path);
   }
-  PYRO_TRY_ASSIGN(Fd directory, open_directory(path));
+  PYRO_TRY_ASSIGN(Fd directory, tree::open_directory(path));
   if (request.single_file) {
     return tree::Extractor(std::move(directory), std::string(), limits_of(request), path);
   }
@@ -72,7 +68,7 @@ Result<tree::Packer> make_packer(const wire::FileRequest& request) {
     return base::make_error(PYRO_ERROR_STATE, "cannot download {}: it is neither a directory nor a regular file",
                             tree::shown(request.path));
   }
-  return tree::Packer::of_file(std::move(file), split(request.path).name, limits_of(request), request.path);
+  return tree::Packer::of_file(std::move(file), tree::split(request.path).name, limits_of(request), request.path);
 }
 
 }  // namespace

@@ -27,18 +27,10 @@ VerbResult diff(const wire::FileRequest& request);
 // What they share.
 
 tree::Limits limits_of(const wire::FileRequest& request);
-/// A directory for reading, links followed.
-base::Result<base::Fd> open_directory(const std::string& path);
 /// `mkdir -p`.
 base::Status make_directories(const std::string& path, mode_t mode);
 /// The entry for `name` in `directory`, told as `path`.
 wire::FileEntry make_entry(int directory, const std::string& name, const std::string& path, const struct stat& info);
-/// What is in front of the last name of `path` ("." if nothing is), and that name.
-struct SplitPath {
-  std::string directory;
-  std::string name;
-};
-SplitPath split(const std::string& path);
 
 /// Writes entries to standard output, until there are too many for an answer.
 class EntryWriter {
