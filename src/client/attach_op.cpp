@@ -1,6 +1,7 @@
 #include "client/attach_op.hpp"
 
 #include "base/clock.hpp"
+#include "client/command_end.hpp"
 #include "client/vm_info.hpp"
 #include "wire/attach_messages.hpp"
 
@@ -355,30 +356,19 @@ void AttachOp::finish() {
 
 void AttachOp::emit_result() {
   if (was_not_found(*ended_) && !ended_->message.empty()) {
-    // As a shell would say it, and where a shell would.
-    const std::string line = "pyro: " + ended_->message + "\n";
-    const auto bytes = base::as_bytes(line);
-    totals_[1] += line.size();
-    Event event;
-    event.kind = PYRO_EVENT_STDERR;
-    event.data.assign(bytes.begin(), bytes.end());
-    emit(std::move(event));
+    Event line = stderr_line(ended_->message);
+    totals_[1] += line.data.size();
+    emit(std::move(line));
   }
   Event event;
   event.kind = PYRO_EVENT_EXIT;
   event.result = std::make_unique<OwnedResult>();
   OwnedResult& result = *event.result;
-  result.exit_code = ended_->exit_code;
-  result.term_signal = ended_->term_signal;
-  result.timed_out = ended_->timed_out ? 1 : 0;
-  result.oom_killed = ended_->oom_killed ? 1 : 0;
+  fill_end(result, *ended_);
   result.engine = static_cast<std::uint32_t>(engine_);
   result.start_kind = PYRO_START_RUNNING;
   result.stdout_total_bytes = std::max(totals_[0], ended_->stdout_total_bytes);
   result.stderr_total_bytes = std::max(totals_[1], ended_->stderr_total_bytes);
-  result.duration_ms = ended_->duration_ms;
-  result.cpu_time_ms = ended_->cpu_time_ms;
-  result.memory_peak_bytes = ended_->memory_peak_bytes;
   result.vm_id_text = request_.task_id;
   result.task_id_text = request_.task_id;
   result.command_number = request_.command_number;
@@ -434,26 +424,18 @@ base::Status AttachOp::close_stdin() {
 }
 
 base::Status AttachOp::signal(std::int32_t number) {
-  if (number < 1 || number > 64) {
-    return base::make_error(PYRO_ERROR_INVALID, "signal_number is {}: 1 to 64 are possible", number);
-  }
+  PYRO_TRY(check_signal(number));
   PYRO_TRY(check_running());
   queue_.push_control(wire::message_frame(FrameType::signal, kStream, wire::Signal{number}));
   return flush();
 }
 
 base::Status AttachOp::resize(std::uint32_t rows, std::uint32_t columns) {
-  if (rows < 1 || rows > 65535 || columns < 1 || columns > 65535) {
-    return base::make_error(PYRO_ERROR_INVALID, "the terminal size is {} x {}: 1 to 65535 each are possible", rows,
-                            columns);
-  }
+  PYRO_TRY_ASSIGN(const wire::Resize message, make_resize(rows, columns));
   if (started_ && !started_->pty) {
     return base::make_error(PYRO_ERROR_INVALID, "the command has no terminal");
   }
   PYRO_TRY(check_running());
-  wire::Resize message;
-  message.rows = static_cast<std::uint16_t>(rows);
-  message.columns = static_cast<std::uint16_t>(columns);
   queue_.push_control(wire::message_frame(FrameType::resize, kStream, message));
   return flush();
 }

@@ -1,6 +1,6 @@
 // Entries of the C ABI: attaching to commands of tasks.
 #include "client/attach_op.hpp"
-#include "client/capi.hpp"
+#include "client/capi_calls.hpp"
 #include "client/task_request.hpp"
 
 using namespace pyro::client;
@@ -11,10 +11,7 @@ namespace {
 constexpr std::uint32_t kMaxTerminalSize = 65535;
 
 base::Result<AttachRequest> make_request(const pyro_attach_options* given) {
-  if (given == nullptr) {
-    return base::make_error(PYRO_ERROR_INVALID, "pyro_attach_options is NULL");
-  }
-  PYRO_TRY_ASSIGN(const auto options, read_options(given, "pyro_attach_options"));
+  PYRO_TRY_ASSIGN(const auto options, required(given, "pyro_attach_options"));
   AttachRequest request;
   PYRO_TRY_ASSIGN(request.task_id, take_task_id(options.task_id));
   if (options.command_number == 0) {
@@ -39,7 +36,7 @@ base::Result<AttachRequest> make_request(const pyro_attach_options* given) {
   return request;
 }
 
-base::Result<std::unique_ptr<Op>> make_attach(pyro_context* context, AttachRequest request) {
+OpResult make_attach(pyro_context* context, AttachRequest request) {
   PYRO_TRY_ASSIGN(auto poller, Poller::make());
   return std::unique_ptr<Op>(std::make_unique<AttachOp>(context->shared, std::move(poller), std::move(request)));
 }
@@ -62,13 +59,8 @@ pyro_status pyro_task_attach(pyro_context* context, const pyro_attach_options* o
 
 pyro_status pyro_task_attach_start(pyro_context* context, const pyro_attach_options* options, pyro_op** op,
                                    pyro_error** error) noexcept {
-  return guard(error, [&]() -> base::Status {
-    PYRO_TRY(check(context));
-    if (op == nullptr) {
-      return base::make_error(PYRO_ERROR_INVALID, "op is NULL");
-    }
+  return start(context, op, error, [&]() -> OpResult {
     PYRO_TRY_ASSIGN(auto request, make_request(options));
-    PYRO_TRY_ASSIGN(auto core, make_attach(context, std::move(request)));
-    return hand_out(std::move(core), op);
+    return make_attach(context, std::move(request));
   });
 }

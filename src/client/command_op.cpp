@@ -2,6 +2,7 @@
 
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
+#include "client/command_end.hpp"
 #include "client/vm_control.hpp"
 
 #include <algorithm>
@@ -248,32 +249,21 @@ base::Status CommandOp::take_exit(wire::Frame& frame) {
     return base::success();
   }
   if (exit.failure != wire::ExecFailure::none && !exit.message.empty()) {
-    // As a shell would say it, and where a shell would.
-    Event event;
-    event.kind = PYRO_EVENT_STDERR;
-    const std::string line = "pyro: " + exit.message + "\n";
-    const auto bytes = base::as_bytes(line);
-    event.data.assign(bytes.begin(), bytes.end());
-    output_total_[index(Channel::err)] += line.size();
-    emit(std::move(event));
+    Event line = stderr_line(exit.message);
+    output_total_[index(Channel::err)] += line.data.size();
+    emit(std::move(line));
   }
   Event event;
   event.kind = PYRO_EVENT_EXIT;
   event.result = std::make_unique<OwnedResult>();
   OwnedResult& result = *event.result;
-  result.exit_code = exit.exit_code;
-  result.term_signal = exit.term_signal;
-  result.timed_out = exit.timed_out ? 1 : 0;
-  result.oom_killed = exit.oom_killed ? 1 : 0;
+  fill_end(result, exit);
   Place where = place();
   result.engine = static_cast<std::uint32_t>(where.engine);
   result.start_kind = static_cast<std::uint32_t>(where.start_kind);
   result.stdout_total_bytes = output_total_[index(Channel::out)];
   result.stderr_total_bytes = output_total_[index(Channel::err)];
-  result.duration_ms = exit.duration_ms;
   result.startup_ms = startup_ms_;
-  result.cpu_time_ms = exit.cpu_time_ms;
-  result.memory_peak_bytes = exit.memory_peak_bytes;
   result.vm_id_text = vm_id_;
   result.task_id_text = std::move(where.task_id);
   result.command_number = command_number_;
@@ -369,9 +359,7 @@ base::Status CommandOp::close_stdin() {
 }
 
 base::Status CommandOp::signal(std::int32_t number) {
-  if (number < 1 || number > 64) {
-    return base::make_error(PYRO_ERROR_INVALID, "signal_number is {}: 1 to 64 are possible", number);
-  }
+  PYRO_TRY(check_signal(number));
   if (has_ended()) {
     return base::make_error(PYRO_ERROR_STATE, "the command has ended");
   }
@@ -384,19 +372,13 @@ base::Status CommandOp::signal(std::int32_t number) {
 }
 
 base::Status CommandOp::resize(std::uint32_t rows, std::uint32_t columns) {
-  if (rows < 1 || rows > 65535 || columns < 1 || columns > 65535) {
-    return base::make_error(PYRO_ERROR_INVALID, "the terminal size is {} x {}: 1 to 65535 each are possible", rows,
-                            columns);
-  }
+  PYRO_TRY_ASSIGN(const wire::Resize message, make_resize(rows, columns));
   if (!request_.exec.pty) {
     return base::make_error(PYRO_ERROR_INVALID, "the command has no terminal: start it with pty = 1");
   }
   if (has_ended()) {
     return base::make_error(PYRO_ERROR_STATE, "the command has ended");
   }
-  wire::Resize message;
-  message.rows = static_cast<std::uint16_t>(rows);
-  message.columns = static_cast<std::uint16_t>(columns);
   queue_.push_control(wire::message_frame(FrameType::resize, kStream, message));
   return flush();
 }

@@ -15,14 +15,11 @@ void OwnedResult::seal(bool with_output) noexcept {
 }
 
 void OwnedFiles::seal(bool with_data) {
-  struct_size = sizeof(pyro_file_result);
-  items = point_at(rows, row_pointers);
-  count = rows.size();
+  OwnedList::seal();
   if (with_data) {
     data = data_bytes.c_str();
     data_size = data_bytes.size();
   }
-  json = json_text.c_str();
 }
 
 void OwnedReport::seal() {

@@ -70,18 +70,10 @@ using OwnedEnvironments = OwnedList<pyro_environment_list, pyro_environment>;
 using OwnedVms = OwnedList<pyro_vm_list, pyro_vm_info>;
 using OwnedCommands = OwnedList<pyro_command_list, pyro_command>;
 
-struct OwnedFiles final : pyro_file_result {
-  OwnedFiles() noexcept : pyro_file_result{} {}
-
-  /// Deques, because they do not move their elements.
-  std::deque<pyro_file_info> rows;
-  std::deque<std::string> texts;
-  std::vector<const pyro_file_info*> row_pointers;
+struct OwnedFiles final : OwnedList<pyro_file_result, pyro_file_info> {
   std::string data_bytes;
-  std::string json_text;
 
-  const char* keep(std::string text) { return texts.emplace_back(std::move(text)).c_str(); }
-  /// Points the C fields at what is owned here; `with_data`: at the data, too.
+  /// `with_data`: at the data, too.
   void seal(bool with_data);
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/text.hpp"
+#include "supervisor/unexpected.hpp"
 
 #include <utility>
 
@@ -11,10 +12,6 @@ using wire::Channel;
 using wire::FrameType;
 
 namespace {
-
-base::Error unexpected(const char* who) {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the {} sent a frame that makes no sense now", who);
-}
 
 // What timeout(1) exits with, and what the contract promises.
 constexpr std::int32_t kTimedOutExitCode = 124;

@@ -3,6 +3,7 @@
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
 #include "base/text.hpp"
+#include "supervisor/unexpected.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -33,10 +34,6 @@ base::Status fill_random(std::array<std::byte, N>& out) {
     return base::errno_error(errno, "cannot get random bytes");
   }
   return base::success();
-}
-
-base::Error broken_order() {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the guest sent a frame that makes no sense now");
 }
 
 }  // namespace
@@ -194,7 +191,7 @@ base::Status Supervisor::handle_agent_link(const wire::Frame& frame) {
     case FrameType::ready: {
       PYRO_TRY_ASSIGN(const wire::Ready ready, wire::Ready::decode(frame.payload));
       if (state_ != State::personalising) {
-        return broken_order();
+        return unexpected("guest");
       }
       become_ready(ready);
       return base::success();
@@ -218,13 +215,13 @@ base::Status Supervisor::handle_agent_link(const wire::Frame& frame) {
       PYRO_TRY(wire::GuestReset::decode(frame.payload));
       return base::success();
     default:
-      return broken_order();
+      return unexpected("guest");
   }
 }
 
 base::Status Supervisor::personalise(const wire::Frame& frame) {
   if (state_ != State::booting) {
-    return broken_order();
+    return unexpected("guest");
   }
   PYRO_TRY_ASSIGN(const wire::Hello hello, wire::Hello::decode(frame.payload));
   wire::Personalise message;

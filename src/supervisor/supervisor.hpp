@@ -184,6 +184,8 @@ class Supervisor {
   /// The VM cannot go on: tells each client, in words fit for what it was doing, and ends. Commands that have
   /// ended deliver first.
   void lose_vm(const std::string& what);
+  /// If the guest leaves too much of what clients send it unread. True: it is lost.
+  bool lose_vm_if_behind();
   /// The VM has ended: each client gets its last words, by what it has commands of. In state delivering those whose
   /// commands have ended first get what these printed.
   void say_farewell(State next, const std::function<Loss(const CommandStates&)>& loss_of);

@@ -2,6 +2,7 @@
 // journal, so that none of them can make it wait, and none costs memory for that; here they hear when there is more.
 #include "supervisor/supervisor.hpp"
 
+#include "supervisor/unexpected.hpp"
 #include "wire/attach_messages.hpp"
 
 #include <algorithm>
@@ -15,18 +16,13 @@ namespace {
 
 // All attachments of a VM: each may hold a window of input.
 constexpr std::size_t kMaxAttachments = 256;
-constexpr std::size_t kMaxAgentBacklogBytes = 4 * 1024 * 1024;
-
-base::Error broken_order() {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the client sent a frame that makes no sense now");
-}
 
 }  // namespace
 
 base::Status Supervisor::join_command(ClientId client, const wire::Frame& frame) {
   if (find_command(client, frame.stream) != commands_.end() ||
       find_attachment(client, frame.stream) != attachments_.end()) {
-    return broken_order();
+    return unexpected("client");
   }
   PYRO_TRY_ASSIGN(const wire::Join join, wire::Join::decode(frame.payload));
   const auto found = std::find_if(commands_.begin(), commands_.end(), [&join](const auto& entry) {
@@ -81,16 +77,14 @@ base::Status Supervisor::handle_attachment_frame(Attachments::iterator found, co
     return base::success();
   }
   if (frame.type == FrameType::data && !attachment.takes_input) {
-    return broken_order();
+    return unexpected("client");
   }
   if (frame.type == FrameType::resize && !command->second.session->exec().pty) {
     // Sent before it could know.
     return base::success();
   }
   PYRO_TRY(command->second.session->handle_joined(source, frame));
-  if (agent_ && agent_->pending_control_bytes() > kMaxAgentBacklogBytes) {
-    lose_vm("the guest does not read what it is sent");
-  }
+  lose_vm_if_behind();
   return base::success();
 }
 

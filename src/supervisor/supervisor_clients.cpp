@@ -3,6 +3,7 @@
 
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
+#include "supervisor/unexpected.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -26,10 +27,6 @@ constexpr std::size_t kMaxWaitingBytes = 16 * 1024 * 1024;
 
 // Answers and credit for a client that does not read: far more than it can use.
 constexpr std::size_t kMaxClientBacklogBytes = 4 * 1024 * 1024;
-
-base::Error broken_order() {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the client sent a frame that makes no sense now");
-}
 
 }  // namespace
 
@@ -121,7 +118,7 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
     const bool configures = client == kFirstClient && state_ == State::idle && frame.type == FrameType::configure;
     const bool attaches = client != kFirstClient && frame.type == FrameType::attach;
     if (!configures && !attaches) {
-      return broken_order();
+      return unexpected("client");
     }
     attached_.insert(client);
     if (configures) {
@@ -143,7 +140,7 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
       return base::success();
     case FrameType::keep:
       if (client != kFirstClient || !outlives_client_ || is_starting()) {
-        return broken_order();
+        return unexpected("client");
       }
       kept_ = true;
       return base::success();
@@ -158,7 +155,7 @@ base::Status Supervisor::handle_link_frame(ClientId client, const wire::Frame& f
       return base::success();
     }
     default:
-      return broken_order();
+      return unexpected("client");
   }
 }
 
@@ -188,7 +185,7 @@ void Supervisor::send_status(ClientId client) {
 
 base::Status Supervisor::handle_command_frame(ClientId client, const wire::Frame& frame) {
   if (!attached_.contains(client)) {
-    return broken_order();
+    return unexpected("client");
   }
   if (frame.type == FrameType::exec) {
     auto opened = open_session(client, frame);
@@ -212,11 +209,15 @@ base::Status Supervisor::handle_command_frame(ClientId client, const wire::Frame
   const std::uint32_t agent_stream = found->first;
   auto status = found->second.session->handle_client(frame);
   forget_if_finished(agent_stream);
-  if (agent_ && agent_->pending_control_bytes() > kMaxAgentBacklogBytes) {
+  return lose_vm_if_behind() ? base::success() : status;
+}
+
+bool Supervisor::lose_vm_if_behind() {
+  const bool behind = agent_ && agent_->pending_control_bytes() > kMaxAgentBacklogBytes;
+  if (behind) {
     lose_vm("the guest does not read what it is sent");
-    return base::success();
   }
-  return status;
+  return behind;
 }
 
 void Supervisor::refuse_command(ClientId client, std::uint32_t client_stream, const base::Error& error) {
@@ -234,7 +235,7 @@ Supervisor::Commands::iterator Supervisor::find_command(ClientId client, std::ui
 base::Status Supervisor::open_session(ClientId client, const wire::Frame& frame) {
   if (find_command(client, frame.stream) != commands_.end() ||
       find_attachment(client, frame.stream) != attachments_.end()) {
-    return broken_order();
+    return unexpected("client");
   }
   if (commands_.size() >= kMaxCommands) {
     return base::make_error(PYRO_ERROR_LIMIT, "a VM runs at most {} commands at once", kMaxCommands);

@@ -1,5 +1,7 @@
 #include "wire/attach_messages.hpp"
 
+#include "wire/malformed.hpp"
+
 #include <utility>
 
 namespace pyro::wire {
@@ -14,10 +16,6 @@ namespace {
 
 constexpr std::uint8_t kRuns = 1;
 constexpr std::uint8_t kInputOpen = 2;
-
-base::Error malformed(const char* what) {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the peer sent a malformed {} message", what);
-}
 
 Bytes encode_bytes(std::uint64_t bytes) {
   ByteWriter out;

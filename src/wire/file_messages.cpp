@@ -1,6 +1,7 @@
 #include "wire/file_messages.hpp"
 
 #include "wire/frame.hpp"
+#include "wire/malformed.hpp"
 
 namespace pyro::wire {
 
@@ -14,10 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxTextBytes = 8 * 1024;
 constexpr std::uint32_t kModeBits = 07777;
-
-base::Error malformed(std::string_view message) {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the peer sent a malformed {} message", message);
-}
 
 bool is_path(const std::string& path) {
   return path.size() <= kMaxFilePathBytes && path.find('\0') == std::string::npos;

@@ -1,5 +1,7 @@
 #include "wire/messages.hpp"
 
+#include "wire/malformed.hpp"
+
 #include <algorithm>
 
 namespace pyro::wire {
@@ -22,10 +24,6 @@ constexpr std::uint64_t kMaxTimeMs = std::uint64_t{2} * 366 * 24 * 3600 * 1000;
 constexpr std::uint8_t kExecPty = 1;
 constexpr std::uint8_t kExecKeepsStdin = 2;
 constexpr std::uint8_t kExecEndsWithClient = 4;
-
-base::Error malformed(std::string_view message) {
-  return base::make_error(PYRO_ERROR_INTERNAL, "the peer sent a malformed {} message", message);
-}
 
 std::string clipped(const std::string& text, std::size_t max) {
   return text.size() <= max ? text : text.substr(text.size() - max);
