@@ -144,7 +144,7 @@ Status Agent::on_personalise(const wire::Frame& frame) {
 }
 
 Status Agent::on_exec(wire::Frame& frame) {
-  PYRO_TRY_ASSIGN(const wire::Exec exec, wire::Exec::decode(frame.payload));
+  PYRO_TRY_ASSIGN(wire::Exec exec, wire::Exec::decode(frame.payload));
   if (commands_.size() >= kMaxCommands) {
     refuse(frame.stream, base::make_error(PYRO_ERROR_LIMIT,
                                           "{} commands run in this guest already; wait for one to end", kMaxCommands));
@@ -152,7 +152,7 @@ Status Agent::on_exec(wire::Frame& frame) {
   }
   auto command = [&]() -> base::Result<std::unique_ptr<Command>> {
     PYRO_TRY_ASSIGN(CommandCgroup cgroup, take_cgroup());
-    return Command::start(loop_, link_, frame.stream, std::move(cgroup), exec, *inner_, disk_sync_.get());
+    return Command::start(loop_, link_, frame.stream, std::move(cgroup), std::move(exec), *inner_, disk_sync_.get());
   }();
   if (!command.ok() && command.error().code == PYRO_ERROR_STATE) {
     held_exec_ = std::move(frame);

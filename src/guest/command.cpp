@@ -39,12 +39,11 @@ constexpr std::size_t kMaxTerminalLeftBytes = 256 * 1024;
 }  // namespace
 
 Result<std::unique_ptr<Command>> Command::start(EventLoop& loop, Link& link, std::uint32_t stream, CommandCgroup cgroup,
-                                                const wire::Exec& exec, const InnerNamespace& inner,
-                                                DiskSync* disk_sync) {
+                                                wire::Exec exec, const InnerNamespace& inner, DiskSync* disk_sync) {
   std::unique_ptr<Command> command(new Command(loop, link, stream, std::move(cgroup), exec.pty, disk_sync));
   auto launched = [&]() -> Result<Launched> {
     PYRO_TRY_ASSIGN(const Stdio stdio, command->make_streams(exec));
-    return launch(exec, stdio, command->cgroup_, inner);
+    return launch(std::move(exec), stdio, command->cgroup_, inner);
   }();
   if (!launched.ok()) {
     remove_command_cgroup(command->cgroup_name());
@@ -231,7 +230,7 @@ void Command::on_report() {
   if (reported_) {
     return;
   }
-  auto report = read_report(launched_.report.get());
+  auto report = read_report(launched_);
   if (!report) {
     return;
   }
@@ -239,6 +238,7 @@ void Command::on_report() {
   report_watch_->want(0);
   failure_ = std::move(*report);
   if (failure_.failure == wire::ExecFailure::none) {
+    launched_.plan.reset();
     started_ns_ = base::monotonic_ns();
     link_.send_control(wire::bare_frame(wire::FrameType::started, stream_));
   }

@@ -23,7 +23,7 @@ class Command {
   /// Starts `exec` on `stream`, in a cgroup of its own. An error means that nothing was started. With `disk_sync` the
   /// exit message waits until what was written is on the disk.
   static base::Result<std::unique_ptr<Command>> start(EventLoop& loop, Link& link, std::uint32_t stream,
-                                                      CommandCgroup cgroup, const wire::Exec& exec,
+                                                      CommandCgroup cgroup, wire::Exec exec,
                                                       const InnerNamespace& inner, DiskSync* disk_sync);
 
   /// A frame of its stream. An error means that the host broke the protocol.

@@ -78,11 +78,12 @@ void InnerNamespace::kill() const noexcept {
   ::kill(init_.pid, SIGKILL);
 }
 
-Result<Child> InnerNamespace::fork_command(int cgroup) const {
+template <typename Start>
+Result<Child> InnerNamespace::start_below(Start start) const {
   if (::setns(pidfd(), CLONE_NEWPID) != 0) {
     return base::make_error(PYRO_ERROR_STATE, "the guest is being reset by a command");
   }
-  auto child = fork_into(cgroup, 0);
+  auto child = start();
   if (!child.ok() || !child->is_me()) {
     // Never fails: the agent's own namespace. Without it the next init would be made inside this one.
     ::setns(own_pid_namespace_.get(), CLONE_NEWPID);
@@ -90,11 +91,13 @@ Result<Child> InnerNamespace::fork_command(int cgroup) const {
   return child;
 }
 
-Status InnerNamespace::enter() const {
-  if (::setns(pidfd(), CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS) != 0) {
-    return base::errno_error(errno, "cannot enter the commands' namespaces");
-  }
-  return base::success();
+Result<Child> InnerNamespace::spawn_command(int cgroup, std::span<std::byte> stack, ChildBody body,
+                                            void* argument) const {
+  return start_below([&] { return spawn_into(cgroup, stack, body, argument); });
+}
+
+Result<Child> InnerNamespace::fork_command(int cgroup) const {
+  return start_below([&] { return fork_into(cgroup, 0); });
 }
 
 }  // namespace pyro::guest

@@ -8,6 +8,8 @@
 #include "guest/processes.hpp"
 #include "wire/messages.hpp"
 
+#include <sched.h>
+
 namespace pyro::guest {
 
 class InnerNamespace {
@@ -21,13 +23,18 @@ class InnerNamespace {
   [[nodiscard]] wire::GuestResetKind reap();
   /// Ends everything in it.
   void kill() const noexcept;
-  /// fork_into() below its init, but as a child of the agent's. The child has yet to enter() the rest.
+  /// spawn_into() and fork_into() below its init, but as a child of the agent's. The child has yet to enter the rest:
+  /// setns() to pidfd() with kRest.
   /// PYRO_ERROR_STATE: it is ending; pidfd() becomes readable when the last command in it is reaped.
+  [[nodiscard]] base::Result<Child> spawn_command(int cgroup, std::span<std::byte> stack, ChildBody body,
+                                                  void* argument) const;
   [[nodiscard]] base::Result<Child> fork_command(int cgroup) const;
-  /// For the child of fork_command().
-  [[nodiscard]] base::Status enter() const;
+  static constexpr int kRest = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS;
 
  private:
+  template <typename Start>
+  base::Result<Child> start_below(Start start) const;
+
   Child init_;
   base::Fd own_pid_namespace_;
 };

@@ -46,22 +46,4 @@ std::string_view end_of_input(int master, bool at_line_start) {
   return at_line_start ? "\x04" : "\x04\x04";
 }
 
-base::Result<base::Fd> adopt_terminal(int terminal) {
-  struct stat wanted {};
-  struct stat found {};
-  ::fstat(terminal, &wanted);
-  const unsigned number = minor(wanted.st_rdev);
-  base::Fd named(::open(fmt::format("/dev/pts/{}", number).c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
-  if (named.valid() && ::fstat(named.get(), &found) == 0 && found.st_dev == wanted.st_dev &&
-      found.st_ino == wanted.st_ino) {
-    ::fcntl(named.get(), F_SETFL, O_RDWR);
-  } else {
-    named.reset(::fcntl(terminal, F_DUPFD_CLOEXEC, 3));
-  }
-  if (!named.valid() || ::ioctl(named.get(), TIOCSCTTY, 0) != 0) {
-    return base::errno_error(errno, "cannot take the pseudo terminal");
-  }
-  return named;
-}
-
 }  // namespace pyro::guest

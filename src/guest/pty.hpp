@@ -22,9 +22,4 @@ void resize_pty(int master, std::uint16_t rows, std::uint16_t columns);
 /// mode that has none.
 std::string_view end_of_input(int master, bool at_line_start);
 
-/// In the command's process, inside its namespaces: makes `terminal` the controlling terminal of a new
-/// session, owned by `uid`. Gives the descriptor to use: the same terminal, opened by its name there if
-/// it has one, so that ttyname(3) finds it.
-base::Result<base::Fd> adopt_terminal(int terminal);
-
 }  // namespace pyro::guest
