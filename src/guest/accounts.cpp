@@ -1,6 +1,7 @@
 #include "guest/accounts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 
@@ -13,16 +14,25 @@ constexpr std::size_t kMaxGroups = 65536;
 // (uid_t) -1 means "leave as it is" to the system calls, so it is nobody's number.
 constexpr std::uint32_t kNoId = 0xffffffff;
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const auto at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) {
-      return parts;
-    }
-    text.remove_prefix(at + 1);
+// What comes before the next `separator`, which is taken off `text` with it.
+std::string_view take(std::string_view& text, char separator) {
+  const auto at = std::min(text.find(separator), text.size());
+  const auto part = text.substr(0, at);
+  text.remove_prefix(std::min(at + 1, text.size()));
+  return part;
+}
+
+// The parts of a line of exactly `Count`.
+template <std::size_t Count>
+std::optional<std::array<std::string_view, Count>> fields_of(std::string_view line) {
+  if (static_cast<std::size_t>(std::count(line.begin(), line.end(), ':')) != Count - 1) {
+    return std::nullopt;
   }
+  std::array<std::string_view, Count> fields;
+  for (auto& field : fields) {
+    field = take(line, ':');
+  }
+  return fields;
 }
 
 std::optional<std::uint32_t> number(std::string_view text) {
@@ -44,15 +54,16 @@ struct PasswdEntry {
 
 // name:password:uid:gid:comment:home:shell
 std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view name, std::optional<std::uint32_t> uid) {
-  for (const auto line : split(passwd, '\n')) {
-    const auto fields = split(line, ':');
-    if (fields.size() != 7 || fields[0].empty()) {
+  while (!passwd.empty()) {
+    const auto fields = fields_of<7>(take(passwd, '\n'));
+    if (!fields || (*fields)[0].empty()) {
       continue;
     }
-    const auto entry_uid = number(fields[2]);
-    const auto entry_gid = number(fields[3]);
-    if (entry_uid && entry_gid && (uid ? *entry_uid == *uid : fields[0] == name)) {
-      return PasswdEntry{fields[0], *entry_uid, *entry_gid, fields[5], fields[6]};
+    const auto& [entry_name, password, uid_text, gid_text, comment, home, shell] = *fields;
+    const auto entry_uid = number(uid_text);
+    const auto entry_gid = number(gid_text);
+    if (entry_uid && entry_gid && (uid ? *entry_uid == *uid : entry_name == name)) {
+      return PasswdEntry{entry_name, *entry_uid, *entry_gid, home, shell};
     }
   }
   return std::nullopt;
@@ -61,13 +72,13 @@ std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view n
 // name:password:gid:member,member
 template <typename Visit>
 void for_each_group(std::string_view group, Visit visit) {
-  for (const auto line : split(group, '\n')) {
-    const auto fields = split(line, ':');
-    if (fields.size() != 4 || fields[0].empty()) {
+  while (!group.empty()) {
+    const auto fields = fields_of<4>(take(group, '\n'));
+    if (!fields || (*fields)[0].empty()) {
       continue;
     }
-    if (const auto gid = number(fields[2])) {
-      visit(fields[0], *gid, fields[3]);
+    if (const auto gid = number((*fields)[2])) {
+      visit((*fields)[0], *gid, (*fields)[3]);
     }
   }
 }
@@ -91,9 +102,11 @@ base::Result<std::uint32_t> resolve_group(std::string_view wanted, std::string_v
 std::vector<std::uint32_t> supplementary_groups(const Account& account, std::string_view group) {
   std::vector<std::uint32_t> groups{account.gid};
   for_each_group(group, [&](std::string_view, std::uint32_t gid, std::string_view members) {
-    const auto names = split(members, ',');
-    if (groups.size() < kMaxGroups && std::find(names.begin(), names.end(), account.name) != names.end() &&
-        std::find(groups.begin(), groups.end(), gid) == groups.end()) {
+    bool is_member = false;
+    while (!members.empty() && !is_member) {
+      is_member = take(members, ',') == account.name;
+    }
+    if (is_member && groups.size() < kMaxGroups && std::find(groups.begin(), groups.end(), gid) == groups.end()) {
       groups.push_back(gid);
     }
   });

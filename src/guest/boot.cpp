@@ -60,15 +60,14 @@ void reserve_descriptors() {
   }
 }
 
-// The agent answers whatever the commands do to processor and memory. Best effort each: a guest without
-// one of these still runs commands.
+// The agent answers whatever the commands do to processor and memory; as process 1 it is never killed for want of it.
+// Best effort each: a guest without one of these still runs commands.
 void raise_own_priority() {
   ::signal(SIGPIPE, SIG_IGN);
   sched_param realtime{};
-  realtime.sched_priority = 1;
+  realtime.sched_priority = kAgentPriority;
   // Not for children: commands run at the normal priority.
   ::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &realtime);
-  (void)write_file("/proc/self/oom_score_adj", "-1000");
   // On fault: reading in all of the program would take longer than all of this.
   ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }

@@ -28,6 +28,9 @@ inline constexpr const char* kPtsPath = "/pts";          // devpts of the comman
 /// for its streams and this one for its report, whatever else it holds.
 inline constexpr int kReportFd = 3;
 
+/// Of the agent's threads, among SCHED_RR: above every command.
+inline constexpr int kAgentPriority = 1;
+
 /// Mounts the kernel's file systems, loads modules, opens the port (into `port`, at once, so that the
 /// caller can report what fails after it), mounts the root image and sets up cgroups.
 base::Status boot(Machine& machine);

@@ -5,9 +5,13 @@
 #include "guest/limits.hpp"
 #include "guest/processes.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <span>
+#include <string_view>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,6 +32,14 @@ constexpr const char* kInit = "/cgroup/commands/init";
 constexpr int kMaxRemoveDepth = 32;
 // Without cgroup.kill (before Linux 5.14): rounds of killing all that is listed, against forks under way.
 constexpr int kMaxKillRounds = 64;
+constexpr std::size_t kMaxStatBytes = 1024;
+
+// A few lines that the kernel makes in one piece: one read() is all of them.
+std::string_view read_stat(int directory, const char* name, std::span<char> buffer) {
+  const base::Fd file(::openat(directory, name, O_RDONLY | O_CLOEXEC));
+  const ssize_t got = file.valid() ? ::read(file.get(), buffer.data(), buffer.size()) : -1;
+  return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
+}
 
 base::Status make_directory(const char* path) {
   if (::mkdir(path, 0755) != 0 && errno != EEXIST) {
@@ -138,9 +150,10 @@ void CommandCgroup::kill() const {
 
 CgroupUsage CommandCgroup::usage() const {
   CgroupUsage usage;
-  usage.oom_killed = keyed_number(read_file_at(fd(), "memory.events"), "oom_kill") > 0;
-  usage.cpu_time_ms = keyed_number(read_file_at(fd(), "cpu.stat"), "usage_usec") / 1000;
-  const std::string peak = read_file_at(fd(), "memory.peak");
+  std::array<char, kMaxStatBytes> buffer;
+  usage.oom_killed = keyed_number(read_stat(fd(), "memory.events", buffer), "oom_kill") > 0;
+  usage.cpu_time_ms = keyed_number(read_stat(fd(), "cpu.stat", buffer), "usage_usec") / 1000;
+  const std::string_view peak = read_stat(fd(), "memory.peak", buffer);
   std::from_chars(peak.data(), peak.data() + peak.size(), usage.memory_peak_bytes);
   return usage;
 }

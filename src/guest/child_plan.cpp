@@ -52,15 +52,6 @@ long require(ChildStep step, long result) noexcept {
   return result;
 }
 
-// Its own, while /proc is still the agent's.
-void be_as_killable_as_others() noexcept {
-  const long fd = system_call(SYS_open, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    system_call(SYS_write, fd, "0", 1);
-    system_call(SYS_close, fd);
-  }
-}
-
 void reset_process_state() noexcept {
   // As the kernel has it: handler, flags, restorer, mask. SIGPIPE is the only signal that the agent ignores.
   constexpr unsigned long kDefault[4] = {};
@@ -108,7 +99,6 @@ void ChildPlan::run(void* plan) noexcept {
 
 void ChildPlan::enter(int extra) noexcept {
   system_call(SYS_dup3, report_, kReportFd, O_CLOEXEC);
-  be_as_killable_as_others();
   require(ChildStep::namespaces, system_call(SYS_setns, inner_, InnerNamespace::kRest));
   system_call(SYS_setsid);
   place_descriptors(extra);

@@ -30,8 +30,9 @@ constexpr int kPipeBytes = static_cast<int>(wire::kWindowBytes);
 constexpr std::size_t kSmallPieceBytes = 16 * 1024;
 constexpr std::int64_t kRestNs = 1'000'000;
 
-// A command that closes an output is mostly about to end: the two are told together, unless it lives on for so long.
-constexpr std::int64_t kEndRestNs = 10'000'000;
+// What goes together is told together, unless it takes longer than this: that a command runs with its first output or its
+// end, the end of an output with that of its command. Each message costs guest and host more than a short command does.
+constexpr std::int64_t kTogetherNs = 10'000'000;
 
 // What a terminal can hold when its session has ended; the kernel's own buffers are smaller.
 constexpr std::size_t kMaxTerminalLeftBytes = 256 * 1024;
@@ -50,6 +51,8 @@ Result<std::unique_ptr<Command>> Command::start(EventLoop& loop, Link& link, std
     return std::move(launched).error();
   }
   command->launched_ = std::move(launched).value();
+  command->started_ns_ = base::monotonic_ns();
+  command->report_rest_until_ns_ = command->started_ns_ + kTogetherNs;
   command->watch_all();
   return command;
 }
@@ -84,7 +87,6 @@ Result<Stdio> Command::make_streams(const wire::Exec& exec) {
 
 void Command::watch_all() {
   report_watch_ = std::make_unique<Watch>(loop_, launched_.report.get(), [this](std::uint32_t) { on_report(); });
-  report_watch_->want(EPOLLIN);
   end_watch_ = std::make_unique<Watch>(loop_, launched_.child.pidfd.get(), [this](std::uint32_t) { on_end(); });
   end_watch_->want(EPOLLIN);
   input_watch_ = std::make_unique<Watch>(loop_, input_fd_.get(), [this](std::uint32_t) { write_input(); });
@@ -202,6 +204,7 @@ void Command::read_output(Output& output) {
     return;
   }
   const auto size = static_cast<std::size_t>(got);
+  on_report();
   link_.send_data(wire::data_frame(stream_, output.channel, base::ByteView(buffer).first(size), false));
   output.credit.spend(static_cast<std::uint32_t>(size));
   output.rest_until_ns = size < kSmallPieceBytes ? base::monotonic_ns() + kRestNs : 0;
@@ -216,7 +219,7 @@ void Command::end_output(Output& output) {
   }
   output.fd.reset();
   output.ended = true;
-  output.rest_until_ns = base::monotonic_ns() + kEndRestNs;
+  output.rest_until_ns = base::monotonic_ns() + kTogetherNs;
 }
 
 void Command::tell_end(Output& output) {
@@ -235,11 +238,11 @@ void Command::on_report() {
     return;
   }
   reported_ = true;
+  report_rest_until_ns_ = 0;
   report_watch_->want(0);
   failure_ = std::move(*report);
   if (failure_.failure == wire::ExecFailure::none) {
     launched_.plan.reset();
-    started_ns_ = base::monotonic_ns();
     link_.send_control(wire::bare_frame(wire::FrameType::started, stream_));
   }
 }
@@ -257,7 +260,8 @@ void Command::on_end() {
   end_watch_->want(0);
   // Both may become ready in one round, in any order.
   on_report();
-  duration_ns_ = started_ns_ == 0 ? 0 : now_ns - started_ns_;
+  duration_ns_ = failure_.failure == wire::ExecFailure::none ? now_ns - started_ns_ : 0;
+  usage_ = cgroup_.usage();
   close_input();
   for (Output& output : outputs_) {
     int waiting = 0;
@@ -271,6 +275,10 @@ void Command::on_end() {
 }
 
 void Command::update() {
+  if (report_rest_until_ns_ != 0 && report_rest_until_ns_ <= base::monotonic_ns()) {
+    report_rest_until_ns_ = 0;
+    report_watch_->want(EPOLLIN);
+  }
   for (Output& output : outputs_) {
     if (!output.ended && (!output.fd.valid() || output.left_bytes == 0U) && (reported_ || wait_status_)) {
       end_output(output);
@@ -300,6 +308,9 @@ void Command::update() {
 
 std::optional<int> Command::rest_ms() const {
   std::optional<std::int64_t> first_ns;
+  if (report_rest_until_ns_ != 0) {
+    first_ns = report_rest_until_ns_;
+  }
   for (const Output& output : outputs_) {
     if (output.rest_until_ns != 0) {
       first_ns = std::min(first_ns.value_or(output.rest_until_ns), output.rest_until_ns);
@@ -343,10 +354,9 @@ void Command::send_exit() {
   } else {
     exit.exit_code = WEXITSTATUS(*wait_status_);
   }
-  const CgroupUsage usage = cgroup_.usage();
-  exit.oom_killed = usage.oom_killed;
-  exit.cpu_time_ms = usage.cpu_time_ms;
-  exit.memory_peak_bytes = usage.memory_peak_bytes;
+  exit.oom_killed = usage_.oom_killed;
+  exit.cpu_time_ms = usage_.cpu_time_ms;
+  exit.memory_peak_bytes = usage_.memory_peak_bytes;
   exit.duration_ms = static_cast<std::uint64_t>(duration_ns_ / 1'000'000);
   // As data: it follows what the command wrote.
   link_.send_data(wire::message_frame(wire::FrameType::exit, stream_, exit));

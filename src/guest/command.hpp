@@ -91,9 +91,12 @@ class Command {
   bool input_end_queued_ = false;
   std::array<Output, 2> outputs_;
   std::int64_t started_ns_ = 0;
+  /// The report is not waited for before this (see command.cpp); 0: it is, or it is there.
+  std::int64_t report_rest_until_ns_ = 0;
   std::int64_t duration_ns_ = 0;
   /// How the main process ended, as waitpid() tells.
   std::optional<int> wait_status_;
+  CgroupUsage usage_;
   bool reported_ = false;
   bool finished_ = false;
 };

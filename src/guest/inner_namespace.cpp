@@ -1,6 +1,7 @@
 #include "guest/inner_namespace.hpp"
 
 #include "base/io.hpp"
+#include "guest/files.hpp"
 #include "guest/inner_root.hpp"
 
 #include <cerrno>
@@ -34,6 +35,8 @@ Status set_up(const CgroupTree& cgroups) {
   ::prctl(PR_SET_NAME, "init");
   // The kernel reaps what is left to an init that ignores its children.
   ::signal(SIGCHLD, SIG_IGN);
+  // All commands end with it.
+  (void)write_file("/proc/self/oom_score_adj", "-1000");
   const Status status = set_up(cgroups);
   const std::string text = status.ok() ? std::string(kMade) : status.error().message;
   (void)base::write_all(report, base::as_bytes(text), "the report");
