@@ -77,6 +77,10 @@ class RunSession {
         return exit_code;
       }
       input_.push(operation_);
+      if (operation_.ended() || !input_.is_open()) {
+        // Keys are for nobody any more; Ctrl-C is to be a signal again.
+        raw_mode_.leave();
+      }
       if (input_.detached()) {
         return detach();
       }
@@ -154,7 +158,7 @@ class RunSession {
         input_.close();
       }
     }
-    if (!pty_ || (arguments_.attach_number != 0 && !event.stdin_open)) {
+    if (!pty_ || !input_.is_open()) {
       return;
     }
     raw_mode_.enter();
@@ -227,12 +231,12 @@ class RunSession {
         break;
       case SIGTSTP:
         // Somebody stops this program, which then must not leave the terminal in a state that no shell expects.
-        raw_mode_.leave();
+        raw_mode_.pause();
         ::kill(::getpid(), SIGSTOP);
         break;
       case SIGCONT:
-        if (started_ && pty_ && arguments_.options.stdin_stream) {
-          raw_mode_.enter();
+        raw_mode_.resume();
+        if (started_ && arguments_.options.stdin_stream) {
           resize();
         }
         break;
