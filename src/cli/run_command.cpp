@@ -24,6 +24,8 @@ namespace {
 
 // A second Ctrl-C within this time ends the VM, whatever the command does about the first.
 constexpr std::chrono::seconds kSecondInterrupt{2};
+// Between two looks at keys and signals: a command that prints on and on must not keep those waiting.
+constexpr int kEventsAtATime = 64;
 
 // What both kinds of a command share.
 ExecOptions exec_options(const RunOptions& from) {
@@ -115,7 +117,7 @@ class RunSession {
   // Events are taken only when the last one's bytes are written: so a reader that does not read
   // makes the command wait, not this program grow.
   void take_events() {
-    while (!blocked()) {
+    for (int taken = 0; taken < kEventsAtATime && !blocked(); ++taken) {
       const Event* event = operation_.next(std::chrono::milliseconds(0));
       if (event == nullptr) {
         return;
