@@ -72,6 +72,7 @@ class RunSession {
     signals_.add(SIGTSTP);
   }
 
+  /// The exit code; the command may go on if nobody reads what it prints, or who typed left it.
   int drive() {
     while (!finished()) {
       take_events();
@@ -97,6 +98,9 @@ class RunSession {
     progress_.clear();
     return finish(operation_.result());
   }
+
+  /// The last word of the command was heard.
+  [[nodiscard]] bool ended() const { return operation_.ended(); }
 
  private:
   static RunOperation start(const Pyro& pyro, const RunArguments& arguments) {
@@ -410,8 +414,12 @@ int run_command(const RunArguments& arguments, Signals& signals) {
                        ? JsonObject().add("task_id", arguments.task_id).add("command_number", number).str()
                        : fmt::to_string(number));
     }
-    const int exit_code = RunSession(pyro, arguments, signals).drive();
+    RunSession session(pyro, arguments, signals);
+    const int exit_code = session.drive();
     say_log(pyro, arguments.common);
+    if (arguments.is_vm && !session.ended()) {
+      remove_vm(pyro, arguments.task_id);
+    }
     return exit_code;
   } catch (const Error& error) {
     say_log(pyro, arguments.common);
