@@ -795,6 +795,32 @@ TEST_CASE("supervisor: a client discards the VM → it is gone at once, and the 
   CHECK(ends[0].status == PYRO_ERROR_OUTCOME_UNKNOWN);
 }
 
+TEST_CASE(
+    "supervisor: discarded while an exit is on its way to another client → that one gets it; who rests, not for ever") {
+  supervisor::Deadlines deadlines;
+  World world(deadlines);
+  world.configure_outliving();
+  Peer other = world.attach();
+  world.stream = world.start_command_of(other);
+  // More than a socket takes: the exit stays behind it.
+  world.print(wire::kWindowBytes);
+  world.agent.send(world.exit_frames());
+  world.on_its_thread([] {});
+  world.client.send(wire::bare_frame(FrameType::discard));
+  CHECK(world.frees_machine());
+  SUBCASE("it reads") {
+    CHECK(wire::Exit::decode(other.wait_for(FrameType::exit).payload)->exit_code == 0);
+    CHECK(other.data_bytes == wire::kWindowBytes);
+    CHECK(world.ends(static_cast<int>(deadlines.last_words_ms) / 2));
+  }
+  SUBCASE("it has gone") {
+    other.close();
+    CHECK(world.ends(static_cast<int>(deadlines.last_words_ms) / 2));
+  }
+  SUBCASE("it rests") {}
+  CHECK(world.ends());
+}
+
 TEST_CASE("supervisor: a client joins a command → input, news of what is printed, and its exit; one at a time") {
   World world;
   world.configure_outliving();
