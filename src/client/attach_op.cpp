@@ -271,7 +271,7 @@ base::Status AttachOp::converse() {
 base::Status AttachOp::hear() {
   PYRO_TRY(flush());
   frames_.clear();
-  const auto received = vm_->receive(frames_);
+  auto received = vm_->receive(frames_);
   for (const wire::Frame& frame : frames_) {
     PYRO_TRY(take(frame));
     if (has_ended() || phase_ == Phase::concluding || phase_ == Phase::ending) {
