@@ -27,6 +27,7 @@ class Input {
   }
   /// Nothing is read any more.
   void close() noexcept { open_ = false; }
+  [[nodiscard]] bool is_open() const noexcept { return open_; }
   [[nodiscard]] bool detached() const noexcept { return detached_; }
   [[nodiscard]] bool hung_up() const noexcept { return is_terminal_ && at_end_; }
 

@@ -24,6 +24,8 @@ namespace {
 
 // A second Ctrl-C within this time ends the VM, whatever the command does about the first.
 constexpr std::chrono::seconds kSecondInterrupt{2};
+// Between two looks at keys and signals: a command that prints on and on must not keep those waiting.
+constexpr int kEventsAtATime = 64;
 
 // What both kinds of a command share.
 ExecOptions exec_options(const RunOptions& from) {
@@ -70,6 +72,7 @@ class RunSession {
     signals_.add(SIGTSTP);
   }
 
+  /// The exit code; the command may go on if nobody reads what it prints, or who typed left it.
   int drive() {
     while (!finished()) {
       take_events();
@@ -77,6 +80,10 @@ class RunSession {
         return exit_code;
       }
       input_.push(operation_);
+      if (operation_.ended() || !input_.is_open()) {
+        // Keys are for nobody any more; Ctrl-C is to be a signal again.
+        raw_mode_.leave();
+      }
       if (input_.detached()) {
         return detach();
       }
@@ -91,6 +98,9 @@ class RunSession {
     progress_.clear();
     return finish(operation_.result());
   }
+
+  /// The last word of the command was heard.
+  [[nodiscard]] bool ended() const { return operation_.ended(); }
 
  private:
   static RunOperation start(const Pyro& pyro, const RunArguments& arguments) {
@@ -111,7 +121,7 @@ class RunSession {
   // Events are taken only when the last one's bytes are written: so a reader that does not read
   // makes the command wait, not this program grow.
   void take_events() {
-    while (!blocked()) {
+    for (int taken = 0; taken < kEventsAtATime && !blocked(); ++taken) {
       const Event* event = operation_.next(std::chrono::milliseconds(0));
       if (event == nullptr) {
         return;
@@ -154,7 +164,7 @@ class RunSession {
         input_.close();
       }
     }
-    if (!pty_ || (arguments_.attach_number != 0 && !event.stdin_open)) {
+    if (!pty_ || !input_.is_open()) {
       return;
     }
     raw_mode_.enter();
@@ -227,12 +237,12 @@ class RunSession {
         break;
       case SIGTSTP:
         // Somebody stops this program, which then must not leave the terminal in a state that no shell expects.
-        raw_mode_.leave();
+        raw_mode_.pause();
         ::kill(::getpid(), SIGSTOP);
         break;
       case SIGCONT:
-        if (started_ && pty_ && arguments_.options.stdin_stream) {
-          raw_mode_.enter();
+        raw_mode_.resume();
+        if (started_ && arguments_.options.stdin_stream) {
           resize();
         }
         break;
@@ -404,8 +414,12 @@ int run_command(const RunArguments& arguments, Signals& signals) {
                        ? JsonObject().add("task_id", arguments.task_id).add("command_number", number).str()
                        : fmt::to_string(number));
     }
-    const int exit_code = RunSession(pyro, arguments, signals).drive();
+    RunSession session(pyro, arguments, signals);
+    const int exit_code = session.drive();
     say_log(pyro, arguments.common);
+    if (arguments.is_vm && !session.ended()) {
+      remove_vm(pyro, arguments.task_id);
+    }
     return exit_code;
   } catch (const Error& error) {
     say_log(pyro, arguments.common);

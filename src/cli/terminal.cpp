@@ -36,6 +36,7 @@ void RawMode::enter() {
   if (::tcgetattr(STDIN_FILENO, &mode) != 0) {
     return;
   }
+  entered_ = true;
   if (!saved_) {
     saved_ = mode;
   }
@@ -44,6 +45,17 @@ void RawMode::enter() {
 }
 
 void RawMode::leave() {
+  entered_ = false;
+  pause();
+}
+
+void RawMode::resume() {
+  if (entered_) {
+    enter();
+  }
+}
+
+void RawMode::pause() {
   if (saved_) {
     set_mode(*saved_);
     saved_.reset();

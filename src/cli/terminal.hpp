@@ -24,13 +24,18 @@ class RawMode {
   RawMode& operator=(const RawMode&) = delete;
   ~RawMode() { leave(); }
 
-  /// Enters raw mode, or enters it again after the process was stopped. Does nothing if standard
-  /// input is not a terminal.
+  /// Does nothing if standard input is not a terminal. Entered before and not left: enters it again, whatever mode
+  /// somebody has set since.
   void enter();
   void leave();
+  /// The process is to be stopped: as leave(), until resume().
+  void pause();
+  /// It goes on: raw mode again if it was before.
+  void resume();
 
  private:
   std::optional<termios> saved_;
+  bool entered_ = false;
 };
 
 }  // namespace pyro::cli

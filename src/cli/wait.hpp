@@ -20,7 +20,12 @@ namespace pyro::cli {
 inline void wait_to_end(Operation& operation, Signals& signals, ProgressDisplay& progress,
                         const EventHandler& on_event = {}) {
   while (!operation.ended()) {
-    while (const Event* event = operation.next(std::chrono::milliseconds(0))) {
+    // Not without end: a helper that talks on and on must not keep a signal waiting.
+    for (int taken = 0; taken < 64; ++taken) {
+      const Event* event = operation.next(std::chrono::milliseconds(0));
+      if (event == nullptr) {
+        break;
+      }
       if (event->kind == EventKind::progress) {
         progress.show(*event);
       } else if (on_event) {

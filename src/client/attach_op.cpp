@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "client/command_end.hpp"
+#include "client/vm_index.hpp"
 #include "client/vm_info.hpp"
 #include "wire/attach_messages.hpp"
 
@@ -12,7 +13,6 @@
 namespace pyro::client {
 
 using state::JournalRecordType;
-using wire::Channel;
 using wire::FrameType;
 
 namespace {
@@ -22,6 +22,8 @@ constexpr std::uint32_t kStream = 1;
 constexpr std::int64_t kJoinMs = 60'000;
 // Output that is turned into events at a time.
 constexpr std::size_t kShareBytes = 256 * 1024;
+// How much of a file is looked at between two chances to cancel: about a millisecond's worth.
+constexpr std::uint64_t kReadBytes = 1024 * 1024;
 
 state::CommandEnded ended_of(const wire::Exit& exit) {
   state::CommandEnded ended;
@@ -48,23 +50,30 @@ base::Status AttachOp::step() {
   if (phase_ == Phase::looking) {
     PYRO_TRY(look());
   }
+  if (phase_ == Phase::measuring) {
+    PYRO_TRY(measure());
+  }
   if (phase_ == Phase::connecting) {
     PYRO_TRY(connect());
   }
   if (phase_ == Phase::joining || phase_ == Phase::live) {
     PYRO_TRY(converse());
   }
+  if (phase_ == Phase::concluding) {
+    PYRO_TRY(conclude());
+  }
   if (has_ended() || phase_ == Phase::connecting || phase_ == Phase::joining) {
     return base::success();
+  }
+  if (phase_ != Phase::live && phase_ != Phase::ending) {
+    return come_back();
   }
   if (unread_) {
     PYRO_TRY_ASSIGN(const bool all, emit_output());
     unread_ = !all;
   }
   if (unread_ || (phase_ == Phase::ending && has_events())) {
-    // No descriptor tells of what is in a file: whoever has taken these events and waits is to come back at once.
-    awake_ = true;
-    return poller().set_deadline(base::monotonic_ms());
+    return come_back();
   }
   if (std::exchange(awake_, false)) {
     PYRO_TRY(poller().set_deadline(0));
@@ -79,6 +88,11 @@ base::Status AttachOp::step() {
   return flush();
 }
 
+base::Status AttachOp::come_back() {
+  awake_ = true;
+  return poller().set_deadline(base::monotonic_ms());
+}
+
 void AttachOp::stop() noexcept {
   if (vm_) {
     vm_->shut_down();
@@ -88,36 +102,48 @@ void AttachOp::stop() noexcept {
 
 // ---- the journal
 
-base::Status AttachOp::look() {
+base::Status AttachOp::open() {
   PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, request_.task_id));
   PYRO_TRY_ASSIGN(const auto record, folder_->record());
   PYRO_TRY(check_kind(record, state::VmKind::task));
   PYRO_TRY_ASSIGN(const auto run, folder_->run());
   engine_ = run ? static_cast<pyro_engine>(run->engine) : PYRO_ENGINE_AUTO;
   auto file = folder_->open_file(state::kVmCommandsFile, O_RDONLY);
-  if (file.ok()) {
-    PYRO_TRY_ASSIGN(commands_, JournalFile::open(std::move(file).value()));
-    PYRO_TRY(read_commands());
-  } else if (file.error().sys_errno != ENOENT) {
-    return std::move(file).error();
+  if (!file.ok()) {
+    return file.error().sys_errno == ENOENT ? base::success() : std::move(file).error();
+  }
+  PYRO_TRY_ASSIGN(commands_, JournalFile::open(std::move(file).value()));
+  PYRO_TRY_ASSIGN(commands_end_, commands_->size());
+  const auto place = context().index->place_of_command(request_.task_id, commands_->tag(), request_.command_number);
+  if (place && *place > commands_->position()) {
+    commands_->go_to(*place);
+  }
+  return base::success();
+}
+
+base::Status AttachOp::look() {
+  if (!folder_) {
+    PYRO_TRY(open());
+  }
+  if (commands_) {
+    PYRO_TRY_ASSIGN(const bool all, read_commands());
+    if (!all) {
+      return base::success();
+    }
   }
   if (!started_) {
     return base::make_error(PYRO_ERROR_NOT_FOUND, "task {} has no command {}: pyro task logs {} lists them",
                             request_.task_id, request_.command_number, request_.task_id);
   }
-  PYRO_TRY(open_output());
-  if (ended_) {
-    begin(false);
-    phase_ = Phase::ending;
-    return base::success();
-  }
-  attach_.emplace(*folder_, poller());
-  phase_ = Phase::connecting;
+  PYRO_TRY_ASSIGN(base::Fd file, folder_->open_file(state::kVmOutputFile, O_RDONLY));
+  PYRO_TRY_ASSIGN(output_, JournalFile::open(std::move(file)));
+  PYRO_TRY_ASSIGN(output_end_, output_->size());
+  phase_ = Phase::measuring;
   return base::success();
 }
 
-base::Status AttachOp::read_commands() {
-  return commands_->read([this](const state::JournalReader::Frame& frame) {
+base::Result<bool> AttachOp::read_commands() {
+  return commands_->read_share(commands_end_, kReadBytes, [this](const state::JournalReader::Frame& frame) {
     if (frame.type == JournalRecordType::command_started) {
       auto started = state::CommandStarted::decode(frame.payload);
       if (started.ok() && started->number == request_.command_number) {
@@ -138,54 +164,66 @@ base::Status AttachOp::read_commands() {
   });
 }
 
-base::Status AttachOp::open_output() {
-  const auto open = [this]() -> base::Result<JournalFile> {
-    PYRO_TRY_ASSIGN(base::Fd file, folder_->open_file(state::kVmOutputFile, O_RDONLY));
-    return JournalFile::open(std::move(file));
-  };
-  PYRO_TRY_ASSIGN(output_, open());
-  if (request_.tail_bytes == UINT64_MAX) {
-    return base::success();
+base::Status AttachOp::measure() {
+  if (request_.tail_bytes != UINT64_MAX) {
+    places_.push_back({output_->position(), measured_bytes_});
+    PYRO_TRY_ASSIGN(const bool all,
+                    output_->read_share(output_end_, kReadBytes, [this](const state::JournalReader::Frame& frame) {
+                      const auto piece = state::CommandOutput::decode(frame.payload);
+                      const bool counts = piece.ok() && piece->number == request_.command_number;
+                      measured_bytes_ += counts ? piece->data.size() : 0;
+                      return true;
+                    }));
+    while (places_.size() > 1 && measured_bytes_ - places_[1].printed_before >= request_.tail_bytes) {
+      places_.pop_front();
+    }
+    if (!all) {
+      return base::success();
+    }
+    const std::uint64_t tail_bytes = std::min(measured_bytes_, request_.tail_bytes);
+    skip_bytes_ = measured_bytes_ - tail_bytes - places_.front().printed_before;
+    output_->go_to(places_.front().position);
+    places_.clear();
   }
-  PYRO_TRY_ASSIGN(JournalFile count, open());
-  std::uint64_t there = 0;
-  PYRO_TRY(count.read([this, &there](const state::JournalReader::Frame& frame) {
-    const auto piece = state::CommandOutput::decode(frame.payload);
-    there += piece.ok() && piece->number == request_.command_number ? piece->data.size() : 0;
-    return true;
-  }));
-  skip_bytes_ = there - std::min(there, request_.tail_bytes);
+  if (ended_) {
+    begin(false);
+    return start_ending();
+  }
+  output_end_ = UINT64_MAX;
+  attach_.emplace(*folder_, poller());
+  phase_ = Phase::connecting;
   return base::success();
 }
 
 base::Result<bool> AttachOp::emit_output() {
+  PYRO_TRY_ASSIGN(const std::uint64_t size, output_->size());
   std::size_t emitted = 0;
-  PYRO_TRY(output_->read([this, &emitted](const state::JournalReader::Frame& frame) {
-    auto piece = state::CommandOutput::decode(frame.payload);
-    if (!piece.ok() || piece->number != request_.command_number) {
-      return true;
-    }
-    std::uint64_t& total = totals_[piece->channel == 1 ? 0 : 1];
-    if (total != 0 && piece->offset > total) {
-      context().log.add(PYRO_LOG_WARNING, "task {}, command {}: the journal lacks {} bytes of what it printed",
-                        request_.task_id, request_.command_number, piece->offset - total);
-    }
-    total = std::max(total, piece->offset + piece->data.size());
-    const auto old = static_cast<std::size_t>(std::min<std::uint64_t>(skip_bytes_, piece->data.size()));
-    skip_bytes_ -= old;
-    if (old == piece->data.size()) {
-      return true;
-    }
-    piece->data.erase(piece->data.begin(), piece->data.begin() + static_cast<std::ptrdiff_t>(old));
-    emitted += piece->data.size();
-    Event event;
-    event.kind = piece->channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
-    event.command_number = piece->number;
-    event.data = std::move(piece->data);
-    emit(std::move(event));
-    return emitted < kShareBytes;
-  }));
-  return emitted < kShareBytes;
+  return output_->read_share(
+      std::min(size, output_end_), kReadBytes, [this, &emitted](const state::JournalReader::Frame& frame) {
+        auto piece = state::CommandOutput::decode(frame.payload);
+        if (!piece.ok() || piece->number != request_.command_number) {
+          return true;
+        }
+        std::uint64_t& total = totals_[piece->channel == 1 ? 0 : 1];
+        if (total != 0 && piece->offset > total) {
+          context().log.add(PYRO_LOG_WARNING, "task {}, command {}: the journal lacks {} bytes of what it printed",
+                            request_.task_id, request_.command_number, piece->offset - total);
+        }
+        total = std::max(total, piece->offset + piece->data.size());
+        const auto old = static_cast<std::size_t>(std::min<std::uint64_t>(skip_bytes_, piece->data.size()));
+        skip_bytes_ -= old;
+        if (old == piece->data.size()) {
+          return true;
+        }
+        piece->data.erase(piece->data.begin(), piece->data.begin() + static_cast<std::ptrdiff_t>(old));
+        emitted += piece->data.size();
+        Event event;
+        event.kind = piece->channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
+        event.command_number = piece->number;
+        event.data = std::move(piece->data);
+        emit(std::move(event));
+        return emitted < kShareBytes;
+      });
 }
 
 // ---- the supervisor
@@ -213,23 +251,34 @@ base::Status AttachOp::connect() {
 }
 
 base::Status AttachOp::converse() {
-  PYRO_TRY(flush());
-  frames_.clear();
-  const auto received = vm_->receive(frames_);
-  for (const wire::Frame& frame : frames_) {
-    PYRO_TRY(take(frame));
-    if (has_ended() || phase_ == Phase::ending) {
-      return base::success();
-    }
+  if (const auto heard = hear(); !heard.ok()) {
+    // What a decoder refuses is a supervisor that cannot be believed.
+    return heard.error().code == PYRO_ERROR_INTERNAL ? conclude_from_journal(heard.error().message) : heard;
   }
-  PYRO_TRY(received);
+  if (phase_ != Phase::joining && phase_ != Phase::live) {
+    return base::success();
+  }
   if (vm_->is_over()) {
     return conclude_from_journal("its supervisor pyro-vm closed the connection");
   }
+  // Once it has joined, silence is that of the command.
   if (phase_ == Phase::joining && base::monotonic_ms() >= join_deadline_ms_) {
-    return base::make_error(PYRO_ERROR_TIMEOUT, "the supervisor pyro-vm of task {} does not answer", request_.task_id);
+    return conclude_from_journal("its supervisor pyro-vm does not answer");
   }
-  return flush();
+  return base::success();
+}
+
+base::Status AttachOp::hear() {
+  PYRO_TRY(flush());
+  frames_.clear();
+  auto received = vm_->receive(frames_);
+  for (const wire::Frame& frame : frames_) {
+    PYRO_TRY(take(frame));
+    if (has_ended() || phase_ == Phase::concluding || phase_ == Phase::ending) {
+      return base::success();
+    }
+  }
+  return received;
 }
 
 base::Status AttachOp::take(const wire::Frame& frame) {
@@ -240,12 +289,10 @@ base::Status AttachOp::take(const wire::Frame& frame) {
     PYRO_TRY_ASSIGN(const auto failed, wire::Failed::decode(frame.payload));
     loss_ = Event::failure(base::make_error(failed.code, "vm {}: {}", request_.task_id, failed.message), failed.console)
                 .error;
-    unread_ = true;
     if (phase_ == Phase::joining) {
       begin(false);
     }
-    phase_ = Phase::ending;
-    return base::success();
+    return start_ending();
   }
   PYRO_TRY_ASSIGN(const bool taken,
                   take_news(frame, request_.task_id, context().log, [this](Event event) { emit(std::move(event)); }));
@@ -257,9 +304,11 @@ base::Status AttachOp::take(const wire::Frame& frame) {
       return take_joined(frame);
     case FrameType::printed: {
       PYRO_TRY_ASSIGN(const auto printed, wire::Printed::decode(frame.payload));
+      if (!std::exchange(watching_, false) || printed.total_bytes <= printed_) {
+        return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm told of output without being asked");
+      }
       printed_ = printed.total_bytes;
       unread_ = true;
-      watching_ = false;
       return base::success();
     }
     case FrameType::credit:
@@ -268,10 +317,6 @@ base::Status AttachOp::take(const wire::Frame& frame) {
       return take_exit(frame);
     case FrameType::stopped:
       return conclude_from_journal("its VM was stopped");
-    case FrameType::ready:
-    case FrameType::status:
-    case FrameType::pong:
-      return base::success();
     default:
       return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm sent a frame of type {}, which nobody who attaches expects",
                               static_cast<unsigned>(frame.type));
@@ -292,11 +337,8 @@ base::Status AttachOp::take_joined(const wire::Frame& frame) {
 }
 
 base::Status AttachOp::take_credit(const wire::Frame& frame) {
-  PYRO_TRY_ASSIGN(const auto credit, wire::Credit::decode(frame.payload));
-  if (static_cast<Channel>(frame.channel_number()) != Channel::in || !stdin_credit_.grant(credit.bytes)) {
-    return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm granted more input than it may");
-  }
-  if (std::exchange(refused_input_, false)) {
+  PYRO_TRY(input_.take_credit(frame));
+  if (input_.take_wish_for_room()) {
     interrupt();
   }
   return base::success();
@@ -304,24 +346,43 @@ base::Status AttachOp::take_credit(const wire::Frame& frame) {
 
 base::Status AttachOp::take_exit(const wire::Frame& frame) {
   PYRO_TRY_ASSIGN(const auto exit, wire::Exit::decode(frame.payload));
+  if (phase_ != Phase::live) {
+    return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm told of an end without an answer before it");
+  }
   ended_ = ended_of(exit);
-  unread_ = true;
-  phase_ = Phase::ending;
-  return poller().set_deadline(0);
+  return start_ending();
 }
 
 base::Status AttachOp::conclude_from_journal(const std::string& otherwise) {
   if (phase_ != Phase::live) {
     begin(false);
   }
+  otherwise_ = otherwise;
+  vm_.reset();
   // Its record is written before its end is told to anybody.
-  PYRO_TRY(read_commands());
-  if (!ended_) {
-    loss_ = Event::failure(base::make_error(PYRO_ERROR_OUTCOME_UNKNOWN,
-                                            "task {}, command {}: {}: what the command did is unknown",
-                                            request_.task_id, request_.command_number, otherwise))
-                .error;
+  PYRO_TRY_ASSIGN(commands_end_, commands_->size());
+  phase_ = Phase::concluding;
+  return base::success();
+}
+
+base::Error AttachOp::lost(const std::string& what) const {
+  return base::make_error(PYRO_ERROR_OUTCOME_UNKNOWN, "task {}, command {}: {}: what the command did is unknown",
+                          request_.task_id, request_.command_number, what);
+}
+
+base::Status AttachOp::conclude() {
+  PYRO_TRY_ASSIGN(const bool all, read_commands());
+  if (!all) {
+    return base::success();
   }
+  if (!ended_) {
+    loss_ = Event::failure(lost(otherwise_)).error;
+  }
+  return start_ending();
+}
+
+base::Status AttachOp::start_ending() {
+  PYRO_TRY_ASSIGN(output_end_, output_->size());
   unread_ = true;
   phase_ = Phase::ending;
   return poller().set_deadline(0);
@@ -330,7 +391,9 @@ base::Status AttachOp::conclude_from_journal(const std::string& otherwise) {
 // ---- what the caller hears
 
 void AttachOp::begin(bool input_open) {
-  stdin_closed_ = stdin_closed_ || !input_open;
+  if (!input_open) {
+    input_.close();
+  }
   Event event;
   event.kind = PYRO_EVENT_STARTED;
   event.vm_id = request_.task_id;
@@ -380,11 +443,15 @@ void AttachOp::emit_result() {
 
 base::Status AttachOp::flush() {
   // Nothing of the caller's goes out before the supervisor knows what it is about.
-  return vm_ && phase_ == Phase::live && !vm_->is_over() ? vm_->flush(queue_) : base::success();
+  if (!vm_ || phase_ != Phase::live || vm_->is_over()) {
+    return base::success();
+  }
+  const auto flushed = vm_->flush(queue_);
+  return flushed.ok() ? base::success() : lost(flushed.error().message);
 }
 
 base::Status AttachOp::check_running() const {
-  if (has_ended() || phase_ == Phase::ending) {
+  if (has_ended() || phase_ == Phase::concluding || phase_ == Phase::ending) {
     return base::make_error(PYRO_ERROR_STATE, "the command has ended");
   }
   return base::success();
@@ -395,7 +462,7 @@ base::Status AttachOp::check_input_open() const {
     return base::make_error(PYRO_ERROR_INVALID, "attached without input: use PYRO_STDIN_STREAM");
   }
   PYRO_TRY(check_running());
-  if (stdin_closed_) {
+  if (input_.is_closed()) {
     return base::make_error(PYRO_ERROR_STATE, "the command's input was closed before");
   }
   return base::success();
@@ -403,23 +470,14 @@ base::Status AttachOp::check_input_open() const {
 
 base::Result<std::size_t> AttachOp::write_stdin(base::ByteView bytes) {
   PYRO_TRY(check_input_open());
-  const std::size_t size = std::min<std::size_t>(bytes.size(), stdin_credit_.available());
-  refused_input_ = size < bytes.size();
-  for (std::size_t sent = 0; sent < size;) {
-    const auto part = bytes.subspan(sent, std::min(size - sent, wire::kMaxDataBytes));
-    stdin_credit_.spend(static_cast<std::uint32_t>(part.size()));
-    queue_.push_data(wire::data_frame(kStream, Channel::in, part, false));
-    sent += part.size();
-  }
+  const std::size_t taken = input_.write(bytes);
   PYRO_TRY(flush());
-  return size;
+  return taken;
 }
 
 base::Status AttachOp::close_stdin() {
   PYRO_TRY(check_input_open());
-  stdin_closed_ = true;
-  refused_input_ = false;
-  queue_.push_data(wire::data_frame(kStream, Channel::in, {}, true));
+  input_.push({}, true);
   return flush();
 }
 

@@ -4,6 +4,7 @@
 // Thread rule: as Op.
 #pragma once
 
+#include "client/command_input.hpp"
 #include "client/journal_file.hpp"
 #include "client/op.hpp"
 #include "client/vm_control.hpp"
@@ -13,6 +14,7 @@
 #include "wire/messages.hpp"
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,24 +45,40 @@ class AttachOp final : public Op {
   base::Status resize(std::uint32_t rows, std::uint32_t columns) override;
 
  private:
-  // ending: all that is left to tell is in the journal.
-  enum class Phase { looking, connecting, joining, live, ending };
+  // In the journal its command is looked for, then the tail of what that printed; concluding: its end, because the
+  // supervisor does not tell it; ending: all that is left to tell is there.
+  enum class Phase { looking, measuring, connecting, joining, live, concluding, ending };
+  /// In the output file, with how much the command printed before it.
+  struct Place {
+    std::uint64_t position = 0;
+    std::uint64_t printed_before = 0;
+  };
 
   base::Status step() override;
   void stop() noexcept override;
 
+  base::Status open();
   base::Status look();
-  /// Takes in what the journal says of the command since the last time.
-  base::Status read_commands();
-  base::Status open_output();
+  /// Takes in a share of what the journal says of the command since the last time. True: there is no more for now.
+  base::Result<bool> read_commands();
+  /// Finds where the tail begins.
+  base::Status measure();
   base::Status connect();
   base::Status converse();
+  base::Status hear();
   base::Status take(const wire::Frame& frame);
   base::Status take_joined(const wire::Frame& frame);
   base::Status take_credit(const wire::Frame& frame);
   base::Status take_exit(const wire::Frame& frame);
-  /// The supervisor is not there any more, or does not know the command: the journal has its end, or nobody has.
+  /// The supervisor is not there any more, cannot be believed, or does not know the command: the journal has its end,
+  /// or nobody has.
   base::Status conclude_from_journal(const std::string& otherwise);
+  base::Status conclude();
+  [[nodiscard]] base::Error lost(const std::string& what) const;
+  /// All that it printed is in the journal.
+  base::Status start_ending();
+  /// There is more to do, of which no descriptor tells.
+  base::Status come_back();
   void begin(bool input_open);
   /// Emits a share of what was printed. True: there is no more for now.
   base::Result<bool> emit_output();
@@ -88,7 +106,15 @@ class AttachOp final : public Op {
   wire::FrameQueue queue_;
   bool greeted_ = false;
   std::int64_t join_deadline_ms_ = 0;
+  std::string otherwise_;
 
+  /// Where this reads to in `commands` and `output`: what is written meanwhile, without end perhaps, is left.
+  std::uint64_t commands_end_ = 0;
+  std::uint64_t output_end_ = UINT64_MAX;
+  /// Where the tail may begin, ascending; the first one is not after it.
+  std::deque<Place> places_;
+  /// What the command printed, as far as it was measured.
+  std::uint64_t measured_bytes_ = 0;
   /// Of the output that is there: not told, because it is older than the tail.
   std::uint64_t skip_bytes_ = 0;
   /// stdout, stderr: printed so far, as far as the journal tells.
@@ -97,14 +123,12 @@ class AttachOp final : public Op {
   std::uint64_t printed_ = 0;
   /// There may be output that was not read yet.
   bool unread_ = true;
+  /// It was asked to say when there is more.
   bool watching_ = false;
   /// The poller wakes without being told by anybody.
   bool awake_ = false;
 
-  wire::SendCredit stdin_credit_;
-  bool stdin_closed_ = false;
-  /// The caller has input that there was no credit for, and is to be told when there is.
-  bool refused_input_ = false;
+  CommandInput input_{queue_, 1};
 };
 
 }  // namespace pyro::client

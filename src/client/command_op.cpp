@@ -30,7 +30,8 @@ CommandOp::CommandOp(ContextPtr context, Poller poller, CommandRequest request, 
     : Op(std::move(context), std::move(poller)),
       request_(std::move(request)),
       vm_id_(std::move(vm_id)),
-      called_ms_(base::monotonic_ms()) {
+      called_ms_(base::monotonic_ms()),
+      input_(queue_, kStream) {
   queue_.push_control(wire::message_frame(FrameType::exec, kStream, request_.exec));
   pump_stdin();
 }
@@ -190,7 +191,7 @@ base::Status CommandOp::take_started() {
   event.vm_id = vm_id_;
   event.command_number = command_number_;
   event.pty = request_.exec.pty;
-  event.stdin_open = request_.streams_stdin && !stdin_closed_;
+  event.stdin_open = request_.streams_stdin && !input_.is_closed();
   emit(std::move(event));
   return base::success();
 }
@@ -230,12 +231,9 @@ void CommandOp::acknowledge(Channel channel, std::size_t bytes) {
 }
 
 base::Status CommandOp::take_credit(wire::Frame& frame) {
-  PYRO_TRY_ASSIGN(const auto credit, wire::Credit::decode(frame.payload));
-  if (static_cast<Channel>(frame.channel_number()) != Channel::in || !stdin_credit_.grant(credit.bytes)) {
-    return lost("pyro-vm granted more input than it may");
-  }
+  PYRO_TRY(input_.take_credit(frame));
   PYRO_TRY(feed());
-  if (std::exchange(refused_input_, false)) {
+  if (input_.take_wish_for_room()) {
     interrupt();
   }
   return base::success();
@@ -295,16 +293,8 @@ base::Status CommandOp::flush() {
   if (!vm_ || vm_->is_over()) {
     return base::success();
   }
-  return vm_->flush(queue_);
-}
-
-void CommandOp::push_input(base::ByteView bytes, bool end) {
-  do {
-    const auto part = bytes.first(std::min(bytes.size(), wire::kMaxDataBytes));
-    bytes = bytes.subspan(part.size());
-    stdin_credit_.spend(static_cast<std::uint32_t>(part.size()));
-    queue_.push_data(wire::data_frame(kStream, Channel::in, part, end && bytes.empty()));
-  } while (!bytes.empty());
+  const auto flushed = vm_->flush(queue_);
+  return flushed.ok() ? base::success() : lost(flushed.error().message);
 }
 
 base::Status CommandOp::feed() {
@@ -314,14 +304,14 @@ base::Status CommandOp::feed() {
 
 // Sends as much of stdin_data as there is credit for.
 void CommandOp::pump_stdin() {
-  if (request_.streams_stdin || stdin_closed_) {
+  if (request_.streams_stdin || input_.is_closed()) {
     return;
   }
   const auto rest = base::as_bytes(request_.stdin_data).subspan(stdin_sent_);
-  const auto now = rest.first(std::min<std::size_t>(rest.size(), stdin_credit_.available()));
-  stdin_closed_ = now.size() == rest.size();
-  if (!now.empty() || stdin_closed_) {
-    push_input(now, stdin_closed_);
+  const auto now = rest.first(std::min(rest.size(), input_.room()));
+  const bool end = now.size() == rest.size();
+  if (!now.empty() || end) {
+    input_.push(now, end);
     stdin_sent_ += now.size();
   }
 }
@@ -333,7 +323,7 @@ base::Status CommandOp::check_input_open() const {
   if (has_ended()) {
     return base::make_error(PYRO_ERROR_STATE, "the command has ended");
   }
-  if (stdin_closed_) {
+  if (input_.is_closed()) {
     return base::make_error(PYRO_ERROR_STATE, "the command's input was closed before");
   }
   return base::success();
@@ -341,20 +331,14 @@ base::Status CommandOp::check_input_open() const {
 
 base::Result<std::size_t> CommandOp::write_stdin(base::ByteView bytes) {
   PYRO_TRY(check_input_open());
-  const auto now = bytes.first(std::min<std::size_t>(bytes.size(), stdin_credit_.available()));
-  refused_input_ = now.size() < bytes.size();
-  if (!now.empty()) {
-    push_input(now, false);
-    PYRO_TRY(flush());
-  }
-  return now.size();
+  const std::size_t taken = input_.write(bytes);
+  PYRO_TRY(flush());
+  return taken;
 }
 
 base::Status CommandOp::close_stdin() {
   PYRO_TRY(check_input_open());
-  stdin_closed_ = true;
-  refused_input_ = false;
-  push_input({}, true);
+  input_.push({}, true);
   return flush();
 }
 

@@ -3,6 +3,7 @@
 // Thread rule: as Op.
 #pragma once
 
+#include "client/command_input.hpp"
 #include "client/op.hpp"
 #include "client/run_request.hpp"
 #include "client/vm_link.hpp"
@@ -60,11 +61,11 @@ class CommandOp : public Op {
   /// There is room for input. Default: the rest of stdin_data.
   virtual base::Status feed();
   /// How much may be given to push_input() now.
-  [[nodiscard]] std::size_t input_room() const noexcept { return stdin_credit_.available(); }
-  void push_input(base::ByteView bytes, bool end);
+  [[nodiscard]] std::size_t input_room() const noexcept { return input_.room(); }
+  void push_input(base::ByteView bytes, bool end) { input_.push(bytes, end); }
   base::Status flush();
   /// Input was refused for want of room: next() is to come back when there is some.
-  void want_room() noexcept { refused_input_ = true; }
+  void want_room() noexcept { input_.want_room(); }
   /// Errors: STATE.
   [[nodiscard]] base::Status check_input_open() const;
 
@@ -109,11 +110,8 @@ class CommandOp : public Op {
   std::size_t early_signals_ = 0;
 
   wire::FrameQueue queue_;
-  wire::SendCredit stdin_credit_;
+  CommandInput input_;
   std::size_t stdin_sent_ = 0;
-  bool stdin_closed_ = false;
-  /// The caller has input that there was no credit for, and is to be told when there is.
-  bool refused_input_ = false;
   std::array<wire::ReceiveCredit, 3> output_credit_;
   std::array<std::uint64_t, 3> output_total_{};
 };

@@ -41,8 +41,18 @@ base::Result<std::uint64_t> JournalFile::size() const {
 
 base::Status JournalFile::read(const OnFrame& on_frame) {
   PYRO_TRY_ASSIGN(const std::uint64_t end, size());
+  PYRO_TRY(read_share(end, UINT64_MAX, on_frame));
+  return base::success();
+}
+
+base::Result<bool> JournalFile::read_share(std::uint64_t end, std::uint64_t most_bytes, const OnFrame& on_frame) {
   state::JournalReader reader(tag_, position_);
+  std::uint64_t done_bytes = 0;
   while (reader.position() < end) {
+    if (done_bytes >= most_bytes) {
+      position_ = reader.next_offset();
+      return false;
+    }
     // A freed part is a hole, which may be very long.
     const off_t data = ::lseek(file_.get(), static_cast<off_t>(reader.position()), SEEK_DATA);
     if (data < 0 && errno == ENXIO) {
@@ -50,24 +60,26 @@ base::Status JournalFile::read(const OnFrame& on_frame) {
     }
     if (data > static_cast<off_t>(reader.position())) {
       reader.skip_to(static_cast<std::uint64_t>(data) / kAlignment * kAlignment);
+      if (reader.position() >= end) {
+        break;
+      }
     }
     const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, end - reader.position()));
     PYRO_TRY_ASSIGN(const base::Bytes bytes, read_range(file_.get(), reader.position(), most));
     if (bytes.empty()) {
       break;
     }
+    done_bytes += bytes.size();
     reader.feed(bytes);
     while (const auto frame = reader.next()) {
       const bool more = on_frame(*frame);
-      // Frames end at multiples of 8.
-      position_ = (frame->offset + state::kJournalFrameHeaderBytes + frame->payload.size() + kAlignment - 1) /
-                  kAlignment * kAlignment;
+      position_ = reader.next_offset();
       if (!more) {
-        return base::success();
+        return false;
       }
     }
   }
-  return base::success();
+  return true;
 }
 
 base::Result<std::uint64_t> JournalFile::read_window_before(std::uint64_t end, const OnFrame& on_frame) const {

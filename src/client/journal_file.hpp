@@ -22,6 +22,9 @@ class JournalFile {
   /// Hands out whole frames from where the last call ended, to the end of the file as it is now or until the caller has
   /// enough.
   base::Status read(const OnFrame& on_frame);
+  /// The same up to the size `end`, but no more than about `most_bytes` of the file at a time: whoever wrote it may have
+  /// made it as long as the disk, with not one frame in it. True: it has come to `end`.
+  base::Result<bool> read_share(std::uint64_t end, std::uint64_t most_bytes, const OnFrame& on_frame);
   /// Hands out the frames of a window of the file that ends at `end`, in ascending order. Gives where it begins: the `end`
   /// of the one before, if that is not kJournalHeaderBytes. Does not change where read() is.
   base::Result<std::uint64_t> read_window_before(std::uint64_t end, const OnFrame& on_frame) const;
@@ -36,7 +39,7 @@ class JournalFile {
   JournalFile(base::Fd file, std::uint64_t tag) : file_(std::move(file)), tag_(tag) {}
   base::Fd file_;
   std::uint64_t tag_;
-  /// Of the first frame that was not handed out.
+  /// Where the first frame that was not handed out is looked for.
   std::uint64_t position_ = state::kJournalHeaderBytes;
 };
 

@@ -15,6 +15,8 @@ namespace {
 
 /// Two full data frames: what one read takes, and so what is turned into events at a time.
 constexpr std::size_t kReadBytes = 64 * 1024;
+/// What may wait to be taken in: a command of full size, a window of input, and very many signals.
+constexpr std::size_t kMaxBacklogBytes = 4 * 1024 * 1024;
 
 }  // namespace
 
@@ -93,6 +95,9 @@ base::Status VmLink::flush(wire::FrameQueue& queue) {
   }
   if (!over_) {
     socket_watch_.want(writable_ && !queue.empty() ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  }
+  if (queue.pending_bytes() > kMaxBacklogBytes) {
+    return base::make_error(PYRO_ERROR_INTERNAL, "pyro-vm does not take in what it is sent");
   }
   return base::success();
 }

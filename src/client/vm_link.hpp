@@ -38,7 +38,8 @@ class VmLink {
   /// Sends the first frame together with descriptors. A supervisor that is dead already is no error here:
   /// is_over() tells later.
   base::Status send_first(base::ByteView frame, std::span<const int> fds);
-  /// Writes what it can of `queue`, and waits for room in the poller if something is left.
+  /// Writes what it can of `queue`, and waits for room in the poller if something is left. Errors: INTERNAL, also if far
+  /// more is left than a supervisor that reads would leave: it may be a hostile guest's.
   base::Status flush(wire::FrameQueue& queue);
   /// Appends the frames that have come to `frames`. The error is a broken protocol.
   base::Status receive(std::vector<wire::Frame>& frames);

@@ -151,6 +151,8 @@ class JournalReader {
   void skip_to(std::uint64_t offset);
   /// Where in the file the next byte to be fed is.
   [[nodiscard]] std::uint64_t position() const noexcept { return offset_ + buffer_.size(); }
+  /// Where in the file the next frame is looked for: all before it is done with.
+  [[nodiscard]] std::uint64_t next_offset() const noexcept { return offset_ + used_; }
   /// Bytes that belonged to no frame so far.
   [[nodiscard]] std::uint64_t skipped_bytes() const noexcept { return skipped_; }
 

@@ -123,6 +123,21 @@ void ClientSet::when_sent(ClientId client, std::function<void()> then) {
   }
 }
 
+std::vector<ClientId> ClientSet::flush() {
+  std::vector<ClientId> behind;
+  // What has been sent may make the owner drop one.
+  for (const ClientId id : ids()) {
+    if (const auto found = links_.find(id); found != links_.end()) {
+      Link& link = *found->second;
+      link.flush();
+      if (link.pending_bytes() != 0) {
+        behind.push_back(id);
+      }
+    }
+  }
+  return behind;
+}
+
 std::size_t ClientSet::pending_control_bytes(ClientId client) const {
   const auto found = links_.find(client);
   return found == links_.end() ? 0 : found->second->pending_control_bytes();

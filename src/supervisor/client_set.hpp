@@ -53,6 +53,8 @@ class ClientSet {
   void broadcast_control(const base::Bytes& frame);
   /// As Link::when_sent(); never if the client goes before.
   void when_sent(ClientId client, std::function<void()> then);
+  /// Sends at once what the sockets take. Gives those for whom something is left.
+  std::vector<ClientId> flush();
   /// Control frames that wait for a client to read; 0 if it has gone.
   [[nodiscard]] std::size_t pending_control_bytes(ClientId client) const;
   /// What the first client sent along.

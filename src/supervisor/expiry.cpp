@@ -40,6 +40,15 @@ std::optional<std::int64_t> Expiry::due_at() const {
   return at;
 }
 
+std::optional<std::int64_t> Expiry::set_timer() {
+  const auto at = due_at();
+  if (!at || (timer_ms_ && *timer_ms_ <= *at)) {
+    return std::nullopt;
+  }
+  timer_ms_ = at;
+  return at;
+}
+
 std::uint64_t Expiry::idle_left_ms(std::int64_t now_ms) const {
   if (ttl_ms_ == 0) {
     return 0;

@@ -25,6 +25,10 @@ class Expiry {
   [[nodiscard]] Reason due(std::int64_t now_ms) const;
   /// When the next one is over; nothing: none runs.
   [[nodiscard]] std::optional<std::int64_t> due_at() const;
+  /// When to look at due(), for the one timer that there is; nothing: it is set, and early enough. So coming and going
+  /// users do not set it each time: it may run out too early, and then says so with timer_ended().
+  [[nodiscard]] std::optional<std::int64_t> set_timer();
+  void timer_ended() noexcept { timer_ms_.reset(); }
 
   [[nodiscard]] std::uint64_t ttl_ms() const noexcept { return ttl_ms_; }
   [[nodiscard]] std::uint64_t max_lifetime_ms() const noexcept { return max_lifetime_ms_; }
@@ -38,6 +42,7 @@ class Expiry {
   std::uint64_t ttl_ms_ = 0;
   std::uint64_t max_lifetime_ms_ = 0;
   std::optional<std::int64_t> unused_since_ms_;
+  std::optional<std::int64_t> timer_ms_;
 };
 
 }  // namespace pyro::supervisor

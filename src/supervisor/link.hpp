@@ -34,6 +34,8 @@ class Link {
   void drain();
   void send_control(base::Bytes frame);
   void send_data(base::Bytes frame);
+  /// Sends at once what the socket takes, instead of with what else the present event makes us say.
+  void flush();
   /// Runs `then` as soon as everything queued so far and since is in the socket's buffer; now if it is, never if
   /// the peer is gone.
   void when_sent(std::function<void()> then);
@@ -45,7 +47,6 @@ class Link {
  private:
   void wait_read();
   void wait_write();
-  void flush();
   /// At the latest when the handler that runs now is done.
   void flush_soon();
   /// One read, and what is in it handed on. True if there may be more.

@@ -93,13 +93,13 @@ base::Status Session::handle_client(const wire::Frame& frame) {
       return base::success();
     }
     default:
-      return handle_control(frame);
+      return handle_control(frame, false);
   }
 }
 
 base::Status Session::handle_joined(SharedInput::Source source, const wire::Frame& frame) {
   if (frame.type != FrameType::data) {
-    return handle_control(frame);
+    return handle_control(frame, true);
   }
   if (frame.channel_number() != static_cast<std::uint8_t>(Channel::in)) {
     return unexpected("client");
@@ -107,7 +107,7 @@ base::Status Session::handle_joined(SharedInput::Source source, const wire::Fram
   return in_.receive(source, frame.payload, frame.ends_channel());
 }
 
-base::Status Session::handle_control(const wire::Frame& frame) {
+base::Status Session::handle_control(const wire::Frame& frame, bool joined) {
   switch (frame.type) {
     case FrameType::signal:
       PYRO_TRY(wire::Signal::decode(frame.payload));
@@ -124,19 +124,20 @@ base::Status Session::handle_control(const wire::Frame& frame) {
     return base::success();
   }
   if (!started_) {
-    return keep(frame);
+    return keep(frame, joined);
   }
   to_agent(frame);
   return base::success();
 }
 
-base::Status Session::keep(const wire::Frame& frame) {
+base::Status Session::keep(const wire::Frame& frame, bool joined) {
   if (frame.type == FrameType::kill) {
     early_.kill = true;
   } else if (frame.type == FrameType::resize) {
     early_.resize = frame;
-  } else if (early_.signals.size() < wire::kMaxEarlySignals) {
+  } else if (std::size_t& count = early_.signal_counts[joined ? 1 : 0]; count < wire::kMaxEarlySignals) {
     early_.signals.push_back(frame);
+    ++count;
   } else {
     return base::make_error(PYRO_ERROR_LIMIT, "the client sent more than {} signals before the command was started",
                             wire::kMaxEarlySignals);

@@ -8,6 +8,7 @@
 #include "supervisor/shared_input.hpp"
 #include "wire/messages.hpp"
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -74,6 +75,8 @@ class Session {
   // What a client sends before its command is started: kept, and sent behind `started`.
   struct Early {
     std::vector<wire::Frame> signals;
+    /// How many of them are of whoever asked for the command, and of all who joined: none uses up the others' room.
+    std::array<std::size_t, 2> signal_counts{};
     std::optional<wire::Frame> resize;  // the last one
     bool kill = false;
   };
@@ -82,8 +85,8 @@ class Session {
   static constexpr SharedInput::Source kFirst = 0;
 
   void to_agent(const wire::Frame& frame);
-  base::Status keep(const wire::Frame& frame);
-  base::Status handle_control(const wire::Frame& frame);
+  base::Status keep(const wire::Frame& frame, bool joined);
+  base::Status handle_control(const wire::Frame& frame, bool joined);
   base::Status handle_started();
   base::Status handle_exit(const wire::Frame& frame);
   void finish_if_drained();

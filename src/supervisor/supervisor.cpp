@@ -365,9 +365,11 @@ void Supervisor::watch_idleness() {
 }
 
 void Supervisor::wait_for_expiry() {
-  expiry_timer_.cancel();
-  const auto at = expiry_.due_at();
-  if (!at || state_ == State::stopping || is_over()) {
+  if (state_ == State::stopping || is_over()) {
+    return;
+  }
+  const auto at = expiry_.set_timer();
+  if (!at) {
     return;
   }
   const std::int64_t left_ms = std::max<std::int64_t>(*at - base::monotonic_ms(), 0);
@@ -375,6 +377,7 @@ void Supervisor::wait_for_expiry() {
 }
 
 void Supervisor::expire() {
+  expiry_.timer_ended();
   const auto seconds = [](std::uint64_t ms) { return static_cast<double>(ms) / 1000.0; };
   switch (expiry_.due(base::monotonic_ms())) {
     case Expiry::Reason::none:

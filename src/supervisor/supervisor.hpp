@@ -43,6 +43,8 @@ struct Deadlines {
   /// How long a client has for taking in the last message before the process exits. The VM is gone by then, so
   /// waiting for a reader who rests costs little; one that is gone ends the process at once.
   std::uint64_t farewell_ms = 600'000;
+  /// The same where nothing is left to wait for: what is on its way to a client that reads gets there.
+  std::uint64_t last_words_ms = 1000;
   /// How long a client that does not take in what its command prints may make that wait while others are attached to
   /// the command.
   std::uint64_t reader_patience_ms = 10'000;
@@ -198,6 +200,7 @@ class Supervisor {
   void release_machine();
   /// lose_vm(), with the same words for all.
   void fail(pyro_status code, const std::string& message);
+  /// Ends the process, as soon as the clients have what is queued for them, or have not taken it in for some time.
   void end();
 
   boost::asio::io_context& io_;
@@ -231,6 +234,7 @@ class Supervisor {
   bool kept_ = false;
   std::optional<TaskJournal> journal_;
   bool end_recorded_ = false;
+  bool is_ending_ = false;
   std::string stop_reason_;
   Expiry expiry_;
   /// Commands that the guest has no room for yet, in their order.

@@ -48,8 +48,10 @@ base::Status Supervisor::join_command(ClientId client, const wire::Frame& frame)
   if (session.exec().pty && join.rows != 0) {
     PYRO_TRY(session.handle_joined(
         source, {FrameType::resize, frame.stream, 0, wire::Resize{join.rows, join.columns}.encode()}));
-    // A size that is as it was says nothing to a program; this makes it draw its screen anew.
-    PYRO_TRY(session.handle_joined(source, {FrameType::signal, frame.stream, 0, wire::Signal{SIGWINCH}.encode()}));
+    // A size that is as it was says nothing to a program; this makes it draw its screen anew, if it has one.
+    if (session.started()) {
+      PYRO_TRY(session.handle_joined(source, {FrameType::signal, frame.stream, 0, wire::Signal{SIGWINCH}.encode()}));
+    }
   }
   if (!command.reader_timer) {
     watch_reader(agent_stream, session.held_bytes(), command.printed_bytes);

@@ -58,6 +58,7 @@ void Supervisor::handle_client_end(ClientId client, const std::string& why) {
     return refuse(client, base::make_error(PYRO_ERROR_INTERNAL, "{}", why));
   }
   if (depends_on(client)) {
+    clients_.drop(client);
     return end();
   }
   forget_client(client);
@@ -108,7 +109,7 @@ void Supervisor::forget_client(ClientId client) {
     forget_if_finished(agent_stream);
   }
   watch_idleness();
-  if (is_over() && clients_.size() == 0) {
+  if (is_ending_ || (is_over() && clients_.size() == 0)) {
     end();
   }
 }

@@ -184,7 +184,19 @@ void Supervisor::fail(pyro_status code, const std::string& message) {
 void Supervisor::end() {
   record_end(PYRO_ERROR_NOT_STARTED, "the client that was starting the VM went away");
   state_ = State::ending;
-  io_.stop();
+  const std::vector<ClientId> behind = clients_.flush();
+  if (behind.empty()) {
+    return io_.stop();
+  }
+  // One that goes meanwhile leads here again.
+  if (std::exchange(is_ending_, true)) {
+    return;
+  }
+  release_machine();
+  start_deadline(end_timer_, deadlines_.last_words_ms, [this] { io_.stop(); });
+  for (const ClientId client : behind) {
+    clients_.when_sent(client, [this] { end(); });
+  }
 }
 
 }  // namespace pyro::supervisor

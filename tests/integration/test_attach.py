@@ -304,6 +304,19 @@ class Terminals(AttachTest):
         wait_until(terminal.is_raw, PATIENCE, "it is not raw again")
         self.finish(terminal, number)
 
+    def test_input_that_was_closed_leaves_the_terminal_alone_also_after_a_stop(self):
+        number = self.start("read line; echo closed; trap 'stty size' WINCH; while :; do sleep 0.1; done", "-t")
+        closer = self.client("attach", "-i", self.task_id, number)
+        self.assertEqual(closer.stdout.read(6), b"closed")
+        terminal = self.attach(number)
+        terminal.expect(b"24 80")
+        terminal.resize(31, 101, None)
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.expect(b"31 101")
+        self.assertTrue(terminal.is_as_before())
+        terminal.type(b"\x03")  # so it is a signal
+        self.assertEqual(terminal.wait(), 130)
+
     def test_a_terminal_that_hangs_up_does_not_end_the_shell(self):
         terminal, number = self.shell()
         os.close(terminal.slave)

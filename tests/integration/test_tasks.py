@@ -182,6 +182,31 @@ class StepByStep(TaskTest):
         self.assertFalse(os.path.exists(folder(vm_id)))
         self.assertNotIn(vm_id, self.vm("list"))
 
+    def interrupted(self, line, *numbers):
+        """Signals to `pyro vm exec` once its command has printed something; its exit code. The VM must be gone then."""
+        vm_id = self.create_vm()
+        self.vm("start", vm_id)
+        with subprocess.Popen([PYRO, "vm", "exec", vm_id, "--", "sh", "-c", line], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+            self.addCleanup(client.kill)
+            client.stdout.readline()
+            for number in numbers:
+                client.send_signal(number)
+            client.stdout.close()
+            code = client.wait(DEADLINE)
+        self.assertFalse(os.path.exists(folder(vm_id)))
+        self.assertNotIn(vm_id, self.vm("list"))
+        return code
+
+    def test_an_interrupted_exec_removes_its_vm(self):
+        stubborn = "trap '' INT TERM; echo ready; while :; do sleep 1; done"
+        self.assertEqual(self.interrupted(stubborn, signal.SIGTERM), 128 + signal.SIGTERM)
+        # Ctrl-C is the command's, if that obeys.
+        self.assertEqual(self.interrupted("echo ready; exec sleep 600", signal.SIGINT), 128 + signal.SIGINT)
+
+    def test_an_exec_whose_reader_goes_removes_its_vm(self):
+        self.interrupted("while :; do echo ready; sleep 0.1; done")
+
     def test_tasks_and_vms_do_not_find_each_other(self):
         vm_id, task_id = self.create_vm(), self.create()
         self.assertNotIn(vm_id, task("list"))

@@ -1,6 +1,7 @@
 // What is kept of a task, without any VM.
 #include "client/vm_folder.hpp"
 
+#include "base/io.hpp"
 #include "client/journal_file.hpp"
 #include "client/process_identity.hpp"
 #include "client/vm_info.hpp"
@@ -326,4 +327,38 @@ TEST_CASE("journal file: read while it grows → each frame once, also one that 
   journal.command(3);
   read();
   CHECK(numbers == std::vector<std::uint64_t>{1, 2, 3});
+}
+
+TEST_CASE("journal file: read in shares up to a size → each frame before it once, whatever is in between") {
+  const fixture::TempDir home;
+  const VmFolder folder = make_folder(home);
+  Journal journal(folder);
+  journal.command(1);
+  auto file = folder.open_file(state::kVmCommandsFile, O_RDWR | O_APPEND);
+  REQUIRE(file.ok());
+  // No frame, then a hole, then no frame.
+  constexpr off_t kHoleEnd = 64 << 20;
+  const base::Bytes noise(3 << 20, std::byte{7});
+  REQUIRE(base::write_all(file->get(), noise, "the journal").ok());
+  REQUIRE(::ftruncate(file->get(), kHoleEnd) == 0);
+  REQUIRE(base::write_all(file->get(), noise, "the journal").ok());
+  journal.command(2);
+  auto reader = client::JournalFile::open(*folder.open_file(state::kVmCommandsFile, O_RDONLY)->duplicate());
+  REQUIRE(reader.ok());
+  const std::uint64_t end = *reader->size();
+  journal.command(3);
+  std::vector<std::uint64_t> numbers;
+  int shares = 0;
+  for (bool all = false; !all; ++shares) {
+    REQUIRE(shares < 100);
+    const auto read = reader->read_share(end, 1 << 20, [&](const state::JournalReader::Frame& frame) {
+      numbers.push_back(state::CommandStarted::decode(frame.payload)->number);
+      return true;
+    });
+    REQUIRE(read.ok());
+    all = *read;
+  }
+  CHECK(numbers == std::vector<std::uint64_t>{1, 2});
+  CHECK(shares >= 6);
+  CHECK(shares < 12);
 }

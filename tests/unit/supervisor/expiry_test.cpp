@@ -50,6 +50,24 @@ TEST_CASE("expiry: the maximum lifetime → over however it is used, and before 
   CHECK(expiry.lifetime_left_ms(2000) == 0);
 }
 
+TEST_CASE("expiry: users come and go → the timer is set anew only where it would be too late") {
+  Expiry expiry(1000, 100, 0);
+  CHECK_FALSE(expiry.set_timer());
+  expiry.set_used(1000, false);
+  CHECK(expiry.set_timer() == 1100);
+  for (std::int64_t now_ms = 1001; now_ms < 1050; ++now_ms) {
+    expiry.set_used(now_ms, true);
+    CHECK_FALSE(expiry.set_timer());
+    expiry.set_used(now_ms, false);
+    CHECK_FALSE(expiry.set_timer());
+  }
+  expiry.timer_ended();
+  CHECK(expiry.due(1100) == Expiry::Reason::none);
+  CHECK(expiry.set_timer() == 1149);
+  expiry.set_ttl(1110, 10);
+  CHECK(expiry.set_timer() == 1120);
+}
+
 TEST_CASE("expiry: another TTL → from now on; none → never") {
   Expiry expiry(0, 600, 0);
   expiry.set_used(0, false);

@@ -217,6 +217,24 @@ TEST_CASE("session: more than enough before the start → every kill, the last s
   CHECK(f.agent.back().stream == 3);
 }
 
+TEST_CASE("session: who joins before the start sends signals → the room of the command's own client is its own") {
+  Fixture f;
+  f.session.dispatch();
+  f.session.join(1);
+  f.session.join(2);
+  const auto signal = parse(wire::message_frame(FrameType::signal, 9, wire::Signal{12}));
+  for (std::size_t i = 0; i < wire::kMaxEarlySignals; ++i) {
+    REQUIRE(f.session.handle_joined(1 + i % 2, signal).ok());
+  }
+  CHECK(f.session.handle_joined(1, signal).error().code == PYRO_ERROR_LIMIT);
+  for (std::size_t i = 0; i < wire::kMaxEarlySignals; ++i) {
+    f.from_client(wire::message_frame(FrameType::signal, 7, wire::Signal{10}));
+  }
+  f.agent.clear();
+  f.from_agent(wire::bare_frame(FrameType::started, 3));
+  CHECK(f.agent.size() == 2 * wire::kMaxEarlySignals);
+}
+
 TEST_CASE("session: the guest says why it cannot start the command → printable words, and a status it may claim") {
   const auto told = [](pyro_status claimed) {
     Fixture f;

@@ -6,6 +6,7 @@
 #include "jail/fd_passing.hpp"
 #include "journal_files.hpp"
 #include "wire/attach_messages.hpp"
+#include "wire/file_messages.hpp"
 
 #include <array>
 #include <atomic>
@@ -793,6 +794,85 @@ TEST_CASE("supervisor: a client discards the VM → it is gone at once, and the 
   const auto ends = records<state::CommandEnded>(world.commands_file, state::JournalRecordType::command_ended);
   REQUIRE(ends.size() == 1);
   CHECK(ends[0].status == PYRO_ERROR_OUTCOME_UNKNOWN);
+}
+
+TEST_CASE(
+    "supervisor: discarded while an exit is on its way to another client → that one gets it; who rests, not for ever") {
+  supervisor::Deadlines deadlines;
+  World world(deadlines);
+  world.configure_outliving();
+  Peer other = world.attach();
+  world.stream = world.start_command_of(other);
+  // More than a socket takes: the exit stays behind it.
+  world.print(wire::kWindowBytes);
+  world.agent.send(world.exit_frames());
+  world.on_its_thread([] {});
+  world.client.send(wire::bare_frame(FrameType::discard));
+  CHECK(world.frees_machine());
+  SUBCASE("it reads") {
+    CHECK(wire::Exit::decode(other.wait_for(FrameType::exit).payload)->exit_code == 0);
+    CHECK(other.data_bytes == wire::kWindowBytes);
+    CHECK(world.ends(static_cast<int>(deadlines.last_words_ms) / 2));
+  }
+  SUBCASE("it has gone") {
+    other.close();
+    CHECK(world.ends(static_cast<int>(deadlines.last_words_ms) / 2));
+  }
+  SUBCASE("it rests") {}
+  CHECK(world.ends());
+}
+
+TEST_CASE("supervisor: a client asks and asks and never reads → let go, the others and the command go on") {
+  World world;
+  world.configure_outliving();
+  Peer reader = world.attach();
+  const std::uint32_t stream = world.start_command_of(reader);
+  Peer sleeper = world.attach();
+  sleeper.send(wire::message_frame(FrameType::join, 1, wire::Join{1, true, 0, 0}));
+  base::Bytes questions;
+  while (questions.size() < 256 * 1024) {
+    const auto question = wire::bare_frame(FrameType::status_request);
+    questions.insert(questions.end(), question.begin(), question.end());
+  }
+  // Their answers are many times what the supervisor keeps for it.
+  bool is_let_go = false;
+  for (int i = 0; i < 64 && !is_let_go; ++i) {
+    is_let_go = !base::write_all(sleeper.fd(), questions, "the link").ok();
+  }
+  CHECK(is_let_go);
+  world.agent.send(wire::data_frame(stream, Channel::out, base::as_bytes("12345"), false));
+  world.agent.send(World::exit_frames(stream));
+  CHECK(World::read_to_exit(reader, 1).ok());
+  CHECK(reader.data_bytes == 5);
+  reader.send(wire::bare_frame(FrameType::discard));
+}
+
+TEST_CASE("supervisor: the client of an operation on files goes → killed, given up, and the VM is unused again") {
+  supervisor::Deadlines deadlines;
+  deadlines.kill_grace_with_disk_ms = 30;
+  World world(deadlines);
+  world.ttl_ms = 50;
+  world.configure_outliving();
+  wire::Exec exec;
+  exec.argv = {"write", "/workspace/file"};
+  wire::FileRequest request;
+  request.verb = wire::FileVerb::write;
+  request.path = "/workspace/file";
+  exec.file_request = request.encode();
+  {
+    Peer other = world.attach();
+    other.send(wire::message_frame(FrameType::exec, 1, exec));
+    const std::uint32_t stream = world.agent.wait_for(FrameType::exec).stream;
+    world.agent.send(wire::bare_frame(FrameType::started, stream));
+    other.wait_for(FrameType::started);
+    world.client.close();
+  }
+  CHECK(world.agent.wait_for(FrameType::data).ends_channel());
+  // The guest says nothing more of it.
+  world.agent.wait_for(FrameType::kill);
+  world.agent.wait_for(FrameType::power_off);
+  world.on_its_thread([&] { world.end_machine(); });
+  CHECK(world.ends());
 }
 
 TEST_CASE("supervisor: a client joins a command → input, news of what is printed, and its exit; one at a time") {
