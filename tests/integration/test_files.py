@@ -264,6 +264,30 @@ class Trees(FileTest):
         self.assertEqual(tree_of(copy), tree_of(source))
         self.assertEqual(execute(self.task_id, "cat tree/dir/deep/n*"), "long name")
 
+    def test_what_fails_on_the_host_is_told_as_that(self):
+        execute(self.task_id, "mkdir d; head -c 1000000 /dev/zero >d/f")
+        limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", PYRO, "task", "cp", "--json"]
+        for source, target, more in (("d/f", "f", []), ("d", "d", []), ("d", "t.tar", ["--tar"])):
+            with self.subTest(target):
+                done = subprocess.run([*limited, *more, self.remote(source), self.local(target)], stdout=subprocess.PIPE, check=False)
+                error = json.loads(done.stdout)["error"]
+                self.assertEqual((done.returncode, error["code"]), (EXIT_FAILED, "limit"))
+                self.assertIn(self.local(target), error["message"])
+                self.assertIn("File too large (on this host; in the guest nothing was changed)", error["message"])
+        # And what fails in the guest is told as that: not as a guest that is lost.
+        code, message = refusal("cat", self.task_id, "/proc/self/mem")
+        self.assertEqual((code, "/proc/self/mem" in message), ("internal", True), message)
+
+    def test_a_download_has_the_caller_s_umask(self):
+        execute(self.task_id, "umask 0; mkdir -m 1777 d; touch d/f; chmod 4777 d/f")
+        for umask, directory, file in ((0o022, 0o755, 0o755), (0o077, 0o700, 0o700), (0, 0o777, 0o777)):
+            copy = self.local(f"copy{umask}")
+            task("cp", self.remote("d"), copy, umask=umask)
+            task("cp", self.remote("d/f"), copy + "f", umask=umask)
+            task("cp", "--tar", self.remote("d"), copy + ".tar", umask=umask)
+            self.assertEqual([stat.S_IMODE(os.stat(copy + name).st_mode) for name in ("", "/f", "f", ".tar")],
+                             [directory, file, file, 0o666 & ~umask])
+
     def test_single_files(self):
         with open(self.local("f"), "wb") as file:
             file.write(b"content")
