@@ -42,10 +42,8 @@ class VmFolder {
   /// Errors: STATE (none is there).
   [[nodiscard]] base::Result<std::optional<base::Fd>> connect() const;
 
-  /// Removes everything; to be called with the lock held. From the first step on nobody finds it by its id; what is cut
-  /// off halfway is a left-over.
-  [[nodiscard]] base::Status remove() const;
-  /// Its first step alone; false: somebody else has done it.
+  /// The first step of its removal, to be called with the lock held: from then on nobody finds it by its id, and what is
+  /// cut off halfway is a left-over. False: somebody else has done it.
   [[nodiscard]] base::Result<bool> hide() const;
   /// The rest of it.
   [[nodiscard]] base::Status erase_hidden() const;
