@@ -187,7 +187,7 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   is_record_new_ = record_.digest != digest;
   record_.digest = digest;
   KeptVmFiles files;
-  context().index->note_start(*folder_);
+  const bool is_noted = context().index->note_start(*folder_);
   PYRO_TRY_ASSIGN(lock_, lock->duplicate());
   files.lock = std::move(*lock);
   PYRO_TRY_ASSIGN(files.disk, open_disk(scratch));
@@ -198,6 +198,10 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   run_.engine = static_cast<std::uint32_t>(engine);
   run_.started_ns = base::realtime_ns();
   PYRO_TRY(folder_->write_run(run_));
+  if (!is_noted) {
+    // A list may have looked since then, and seen nothing new.
+    context().index->note_start(*folder_);
+  }
   return files;
 }
 
