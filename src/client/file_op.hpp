@@ -27,6 +27,7 @@ class FileOp final : public ExecOp {
          std::unique_ptr<FileSink> sink);
 
   base::Result<std::unique_ptr<VmLink>> connect() override;
+  [[nodiscard]] bool is_vm_new() const noexcept override { return job_.request.sets_baseline; }
   base::Status feed() override;
   base::Status deliver(wire::Channel channel, base::Bytes bytes) override;
   base::Status conclude(Event exit) override;

@@ -368,13 +368,31 @@ class Trees(FileTest):
         # It does not fit.
         self.assertEqual(refusal("create", "--disk", "64", "--seed", self.local("seed"), BASE)[0], "limit")
         self.assertEqual(tasks(), before)
-        # pylint: disable=consider-using-with
-        creator = subprocess.Popen([PYRO, "task", "create", "-q", "--max-lifetime", str(DEADLINE), "--seed",
-                                    self.local("seed"), BASE], stdout=subprocess.DEVNULL)
-        wait_until(lambda: tasks() != before, 60, "nothing is created")
-        creator.send_signal(signal.SIGINT)
-        self.assertEqual(creator.wait(60), 128 + signal.SIGINT)
-        self.assertEqual(tasks(), before)
+        vms = os.path.join(os.environ["PYRO_HOME"], "vms")
+        for signal_number, ends_with in ((signal.SIGINT, 128 + signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)):
+            folders = set(os.listdir(vms))
+            running = self.left_over()
+            # pylint: disable=consider-using-with
+            creator = subprocess.Popen([PYRO, "task", "create", "--max-lifetime", str(DEADLINE), "--seed",
+                                        self.local("seed"), BASE], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            self.addCleanup(creator.stderr.close)
+            while b"upload of /workspace" not in creator.stderr.readline():
+                self.assertIsNone(creator.poll())
+            self.assertEqual(tasks(), before)
+            # One whose supervisor is slow to end is nothing to wait for.
+            stopped = self.left_over() - running
+            self.assertTrue(stopped)
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            began = time.monotonic()
+            creator.send_signal(signal_number)
+            self.assertEqual(creator.wait(60), ends_with)
+            self.assertLess(time.monotonic() - began, 1)
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+            self.assertEqual(tasks(), before)
+            self.assertEqual(set(os.listdir(vms)) == folders, signal_number == signal.SIGINT)
+            wait_until(lambda: self.left_over() == running, 10, "its VM goes on")  # pylint: disable=cell-var-from-loop
 
     def test_without_a_seed_all_is_new(self):
         self.assertEqual(task_json("diff", self.task_id)["files"], [])
