@@ -101,11 +101,13 @@ class Slots {
   // So that looking at all is looking at few.
   void cut(off_t slots) const { [[maybe_unused]] const int done = ::ftruncate(file_.get(), slots * kSlotBytes); }
 
-  // A lock for reading is enough to be seen, and can be had with a descriptor that cannot write.
+  // A lock for reading is enough to be seen, and can be had with a descriptor that cannot write. The supervisor learns
+  // from the file's position which one it is.
   [[nodiscard]] base::Status take(off_t number) const {
     struct flock lock = make_lock(F_RDLCK, number * kSlotBytes);
-    return ::fcntl(file_.get(), F_OFD_SETLK, &lock) == 0 ? base::success()
-                                                         : base::Status(base::errno_error(errno, "cannot take a slot"));
+    const bool taken =
+        ::lseek(file_.get(), lock.l_start, SEEK_SET) >= 0 && ::fcntl(file_.get(), F_OFD_SETLK, &lock) == 0;
+    return taken ? base::success() : base::Status(base::errno_error(errno, "cannot take a slot"));
   }
   [[nodiscard]] base::Fd release() { return std::move(file_); }
 
@@ -207,7 +209,26 @@ std::uint64_t expected_memory_mib(const SlotRequest& request, double overcommit)
          (request.engine == PYRO_ENGINE_KVM ? kKvmMib : kSoftwareMib);
 }
 
-base::Result<base::Fd> take_slot(const Settings& settings, const SlotRequest& request) {
+VmSlot::VmSlot(base::Fd file) noexcept : file_(std::move(file)), owner_(::getpid()) {}
+
+VmSlot& VmSlot::operator=(VmSlot&& other) noexcept {
+  release();
+  file_ = std::move(other.file_);
+  owner_ = other.owner_;
+  return *this;
+}
+
+void VmSlot::release() noexcept {
+  // Closing would not do: a child that the host forked meanwhile has the descriptor as well.
+  struct flock lock = make_lock(F_UNLCK, 0);
+  lock.l_whence = SEEK_CUR;
+  if (file_.valid() && owner_ == ::getpid()) {
+    ::fcntl(file_.get(), F_OFD_SETLK, &lock);
+  }
+  file_.reset();
+}
+
+base::Result<VmSlot> take_slot(const Settings& settings, const SlotRequest& request) {
   PYRO_TRY(ensure_home(settings.home));
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kFileBytes) {
@@ -224,7 +245,7 @@ base::Result<base::Fd> take_slot(const Settings& settings, const SlotRequest& re
   all.cut(look.end);
   PYRO_TRY(all.write(look.first_free, request));
   PYRO_TRY(own.take(look.first_free));
-  return own.release();
+  return VmSlot(own.release());
 }
 
 base::Result<SlotUse> look_at_slots(const Settings& settings) {

@@ -38,8 +38,6 @@ struct MachineConfig {
   bool keeps_disk = false;
   /// Held for as long as anything of the machine may write to the disk.
   base::Fd lock;
-  /// Held for as long as anything of the machine lives.
-  base::Fd slot;
   /// Files that the supervisor itself writes may become this large; 0: it writes none.
   std::uint64_t supervisor_file_bytes = 0;
   /// Engine software: QEMU's program. Engine kvm: an open /dev/kvm.

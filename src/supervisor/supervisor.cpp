@@ -9,6 +9,7 @@
 #include <chrono>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/random.h>
 
 namespace pyro::supervisor {
@@ -34,6 +35,19 @@ base::Status fill_random(std::array<std::byte, N>& out) {
     return base::errno_error(errno, "cannot get random bytes");
   }
   return base::success();
+}
+
+// The lock that came with the slot is the open file's: children that the host forked in the meantime have it as well, and
+// would keep it beyond our end. One of this process takes its place (client/vm_slots.hpp).
+void take_over_slot(const base::Fd& slot) {
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_CUR;
+  lock.l_len = 1;
+  if (::fcntl(slot.get(), F_SETLK, &lock) == 0) {
+    lock.l_type = F_UNLCK;
+    ::fcntl(slot.get(), F_OFD_SETLK, &lock);
+  }
 }
 
 }  // namespace
@@ -85,6 +99,8 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
       static_cast<std::size_t>(outlives_client_ ? wire::ConfigureFd::count_outliving : wire::ConfigureFd::count)) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
   }
+  slot_ = std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)]);
+  take_over_slot(slot_);
   if (outlives_client_) {
     const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
     listener_ = take(wire::ConfigureFd::listener);
@@ -124,7 +140,6 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.scratch = take(wire::ConfigureFd::scratch);
   machine.delta = take(wire::ConfigureFd::delta);
   machine.engine = take(wire::ConfigureFd::engine);
-  machine.slot = take(wire::ConfigureFd::slot);
   if (outlives_client_) {
     machine.lock = take(wire::ConfigureFd::lock);
   }

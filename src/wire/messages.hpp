@@ -182,7 +182,7 @@ enum class ConfigureFd : std::uint8_t {
   scratch,     // pristine ext4 image
   delta,       // empty unnamed file for what the guest writes; of a VM that outlives its client, its whole disk
   engine,      // software: QEMU's program file (O_PATH); kvm: /dev/kvm
-  slot,        // held for as long as anything of the VM lives: it counts among the VMs of its home folder
+  slot,        // where this file is at, the supervisor holds a lock: it counts among the VMs of its home folder
   count,
   // Only of a VM that outlives its client.
   listener = count,  // socket for other clients

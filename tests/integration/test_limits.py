@@ -1,6 +1,7 @@
 """Caps for all VMs of a home folder together: never overshot, refused with the figures, freed at once."""
 import json
 import os
+import signal
 import subprocess
 import time
 import unittest
@@ -114,6 +115,36 @@ class Caps(LimitsTest):
             client.kill()
             client.wait()
         wait_until(lambda: self.vms() == 0, 5, "slots are not given back")
+
+    def test_a_child_that_the_host_forks_during_a_start_holds_no_slot(self):
+        verified = os.path.join(self.home, "environments", "verified")
+        for end in ("regular", "kill"):
+            with self.subTest(end), libpyro.Pyro(home=self.home) as instance:
+                # The slot is taken before the environment is looked at again.
+                for name in os.listdir(verified):
+                    os.unlink(os.path.join(verified, name))
+                run = instance.start_run_in_vm(BASE, "sleep 200", mem_mib=256, timeout_seconds=DEADLINE)
+                child = 0
+                for event in run:
+                    if child == 0:
+                        self.assertIsInstance(event, libpyro.Progress)
+                        self.assertNotEqual(event.stage, "boot")
+                        child = os.fork()
+                        if child == 0:
+                            signal.pause()
+                            os._exit(0)
+                        self.addCleanup(os.waitpid, child, 0)
+                        self.addCleanup(kill, child)
+                    if isinstance(event, libpyro.Started):
+                        break
+                self.assertEqual(self.vms(), 1)
+                if end == "kill":
+                    for pid in self.left_over():
+                        kill(pid)
+                else:
+                    run.close()
+                wait_until(lambda: self.vms() == 0, 5, "the child has it")
+                run.close()
 
     def test_damaged_slots_count_as_ordinary_vms(self):
         self.create_task()

@@ -139,9 +139,6 @@ base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int mo
   if (config_.lock.valid()) {
     options.fds.push_back({config_.lock.get(), kQemuFdLock});
   }
-  if (config_.slot.valid()) {
-    options.fds.push_back({config_.slot.get(), kQemuFdSlot});
-  }
   options.limits.address_space_bytes = (config_.mem_mib + kTranslationBufferMib + kQemuAddressSpaceMib) * kMib;
   options.limits.file_size_bytes = (config_.disk_mib + config_.disk_mib / 64 + kDeltaOverheadMib) * kMib;
   options.limits.open_files = kQemuOpenFiles;
