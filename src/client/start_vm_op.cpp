@@ -126,6 +126,7 @@ void StartVmOp::stop() noexcept {
     // A VM that was not told to go on ends with this.
     vm_->shut_down();
   }
+  lock_.release();
   [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
 }
 
@@ -146,8 +147,6 @@ base::Status StartVmOp::step() {
     if (!vm_) {
       return base::success();
     }
-    // The supervisor has it. A child that the host forks must not have it too.
-    lock_.reset();
     deadline_ms_ = start_->launched_ms() + static_cast<std::int64_t>(record_.boot_timeout_ms) + kSupervisorGraceMs;
     PYRO_TRY(poller().set_deadline(deadline_ms_));
   }
@@ -209,8 +208,8 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   record_.digest = digest;
   KeptVmFiles files;
   const bool is_noted = context().index->note_start(*folder_);
-  PYRO_TRY_ASSIGN(lock_, lock->duplicate());
-  files.lock = std::move(*lock);
+  lock_ = std::move(*lock);
+  PYRO_TRY_ASSIGN(files.lock, base::duplicate_fd(lock_.fd()));
   PYRO_TRY_ASSIGN(files.disk, open_disk(scratch));
   PYRO_TRY_ASSIGN(files.commands, folder_->open_file(state::kVmCommandsFile, O_RDWR | O_CREAT, 0600));
   PYRO_TRY_ASSIGN(files.output, folder_->open_file(state::kVmOutputFile, O_RDWR | O_CREAT, 0600));

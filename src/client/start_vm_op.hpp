@@ -53,8 +53,7 @@ class StartVmOp final : public Op {
   state::VmRecord record_;
   state::VmRun run_;
   std::optional<VmFolder> folder_;
-  /// Until the supervisor has it.
-  base::Fd lock_;
+  FileLock lock_;
   std::optional<VmStart> start_;
   std::unique_ptr<VmLink> vm_;
   wire::FrameQueue queue_;

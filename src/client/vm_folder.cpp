@@ -170,7 +170,7 @@ base::Status VmFolder::write_run(const state::VmRun& run) const {
   return base::write_file_atomically(path(state::kVmRunFile), run.encode(), 0600);
 }
 
-base::Result<std::optional<base::Fd>> VmFolder::try_lock() const {
+base::Result<std::optional<FileLock>> VmFolder::try_lock() const {
   auto opened = open_file(state::kVmLockFile, O_RDWR);
   if (!opened.ok()) {
     return opened.error().sys_errno == ENOENT ? no_such_vm(id_) : std::move(opened).error();
@@ -178,13 +178,14 @@ base::Result<std::optional<base::Fd>> VmFolder::try_lock() const {
   base::Fd file = std::move(opened).value();
   struct flock whole = whole_file();
   if (::fcntl(file.get(), F_OFD_SETLK, &whole) == 0) {
+    FileLock lock(std::move(file));
     if (!is_current()) {
       return no_such_vm(id_);
     }
-    return std::optional(std::move(file));
+    return std::optional(std::move(lock));
   }
   if (errno == EAGAIN || errno == EACCES) {
-    return std::optional<base::Fd>();
+    return std::optional<FileLock>();
   }
   return base::errno_error(errno, "cannot lock VM " + id_);
 }

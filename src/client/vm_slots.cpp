@@ -116,40 +116,24 @@ class Slots {
   base::Fd file_;
 };
 
-// Held by one starter at a time, until it is destroyed.
-class StartersLock {
- public:
-  static base::Result<StartersLock> take(const std::string& home) {
-    PYRO_TRY_ASSIGN(base::Fd file, base::open_file(home + kStartersFileName, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-    const std::int64_t deadline_ms = base::monotonic_ms() + kBusyMs;
-    while (true) {
-      struct flock lock = make_lock(F_WRLCK, 0);
-      if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) {
-        return StartersLock(std::move(file));
-      }
-      if (errno != EAGAIN && errno != EACCES) {
-        return base::errno_error(errno, "cannot lock the slots of VMs");
-      }
-      if (base::monotonic_ms() >= deadline_ms) {
-        return base::make_error(PYRO_ERROR_TIMEOUT, "another process is starting a VM, and does not get on: try again");
-      }
-      ::poll(nullptr, 0, kRetryMs);
+// Held by one starter at a time.
+base::Result<FileLock> lock_starters(const std::string& home) {
+  PYRO_TRY_ASSIGN(base::Fd file, base::open_file(home + kStartersFileName, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  const std::int64_t deadline_ms = base::monotonic_ms() + kBusyMs;
+  while (true) {
+    struct flock lock = make_lock(F_WRLCK, 0);
+    if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) {
+      return FileLock(std::move(file));
     }
-  }
-  StartersLock(StartersLock&&) = default;
-  StartersLock& operator=(StartersLock&&) = delete;
-  ~StartersLock() {
-    // Closing would not do: a child that another thread forked meanwhile has the descriptor as well.
-    struct flock lock = make_lock(F_UNLCK, 0);
-    if (file_.valid()) {
-      ::fcntl(file_.get(), F_OFD_SETLK, &lock);
+    if (errno != EAGAIN && errno != EACCES) {
+      return base::errno_error(errno, "cannot lock the slots of VMs");
     }
+    if (base::monotonic_ms() >= deadline_ms) {
+      return base::make_error(PYRO_ERROR_TIMEOUT, "another process is starting a VM, and does not get on: try again");
+    }
+    ::poll(nullptr, 0, kRetryMs);
   }
-
- private:
-  explicit StartersLock(base::Fd file) : file_(std::move(file)) {}
-  base::Fd file_;
-};
+}
 
 struct Look {
   SlotUse use;
@@ -209,26 +193,7 @@ std::uint64_t expected_memory_mib(const SlotRequest& request, double overcommit)
          (request.engine == PYRO_ENGINE_KVM ? kKvmMib : kSoftwareMib);
 }
 
-VmSlot::VmSlot(base::Fd file) noexcept : file_(std::move(file)), owner_(::getpid()) {}
-
-VmSlot& VmSlot::operator=(VmSlot&& other) noexcept {
-  release();
-  file_ = std::move(other.file_);
-  owner_ = other.owner_;
-  return *this;
-}
-
-void VmSlot::release() noexcept {
-  // Closing would not do: a child that the host forked meanwhile has the descriptor as well.
-  struct flock lock = make_lock(F_UNLCK, 0);
-  lock.l_whence = SEEK_CUR;
-  if (file_.valid() && owner_ == ::getpid()) {
-    ::fcntl(file_.get(), F_OFD_SETLK, &lock);
-  }
-  file_.reset();
-}
-
-base::Result<VmSlot> take_slot(const Settings& settings, const SlotRequest& request) {
+base::Result<FileLock> take_slot(const Settings& settings, const SlotRequest& request) {
   PYRO_TRY(ensure_home(settings.home));
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kFileBytes) {
@@ -239,13 +204,13 @@ base::Result<VmSlot> take_slot(const Settings& settings, const SlotRequest& requ
   const Caps caps = with_defaults(settings.caps, settings.home);
   PYRO_TRY_ASSIGN(const Slots all, Slots::open(settings.home, O_RDWR | O_CREAT));
   PYRO_TRY_ASSIGN(Slots own, Slots::open(settings.home, O_RDONLY));
-  PYRO_TRY_ASSIGN(const StartersLock lock, StartersLock::take(settings.home));
+  PYRO_TRY_ASSIGN(const FileLock lock, lock_starters(settings.home));
   PYRO_TRY_ASSIGN(const Look look, look_at(all, caps.mem_overcommit));
   PYRO_TRY(check_caps(caps, look.use, request, settings.home));
   all.cut(look.end);
   PYRO_TRY(all.write(look.first_free, request));
   PYRO_TRY(own.take(look.first_free));
-  return VmSlot(own.release());
+  return FileLock(own.release());
 }
 
 base::Result<SlotUse> look_at_slots(const Settings& settings) {

@@ -10,10 +10,8 @@
 // Thread rule: free functions; any number of processes and threads may call them for the same folder.
 #pragma once
 
-#include "base/fd.hpp"
 #include "client/caps.hpp"
-
-#include <sys/types.h>
+#include "client/file_lock.hpp"
 
 namespace pyro::client {
 
@@ -31,29 +29,9 @@ struct SlotUse {
 /// What a VM is expected to take of the host's memory that it does not share with others.
 std::uint64_t expected_memory_mib(const SlotRequest& request, double overcommit) noexcept;
 
-/// A slot for a VM that is about to be started. Freed with this object, unless a supervisor has taken it over. In a
-/// forked child it only closes.
-class VmSlot {
- public:
-  VmSlot() = default;
-  /// `file`: has the lock, and its byte is where the file is at.
-  explicit VmSlot(base::Fd file) noexcept;
-  VmSlot(VmSlot&&) noexcept = default;
-  VmSlot& operator=(VmSlot&& other) noexcept;
-  ~VmSlot() { release(); }
-
-  [[nodiscard]] bool valid() const noexcept { return file_.valid(); }
-  /// For the supervisor.
-  [[nodiscard]] int fd() const noexcept { return file_.get(); }
-  void release() noexcept;
-
- private:
-  base::Fd file_;
-  pid_t owner_ = 0;
-};
-
-/// Errors: LIMIT (a cap; the message says what is in use and what to free), TIMEOUT, INTERNAL.
-base::Result<VmSlot> take_slot(const Settings& settings, const SlotRequest& request);
+/// A slot for a VM that is about to be started: a lock, of which the supervisor gets the descriptor. Errors: LIMIT (a cap;
+/// the message says what is in use and what to free), TIMEOUT, INTERNAL.
+base::Result<FileLock> take_slot(const Settings& settings, const SlotRequest& request);
 
 /// What is in use now.
 base::Result<SlotUse> look_at_slots(const Settings& settings);

@@ -78,7 +78,7 @@ class VmStart {
   std::optional<KvmProbe> kvm_;
   std::unique_ptr<ImageChild> image_;
   /// Among the VMs of the home folder.
-  VmSlot slot_;
+  FileLock slot_;
   /// What pyro-image was asked for so far.
   std::vector<std::string> asked_;
 };

@@ -34,6 +34,9 @@ struct ChildOptions {
   std::vector<std::string> readable_paths;
   /// Those of the child's descriptors (its numbers) that it may open again by /proc/self/fd for reading.
   std::vector<int> readable_fds;
+  /// That of them which the child's process is to hold a lock of (POSIX, for reading, the whole file): locks of this
+  /// process end with it, not with the child. -1: none.
+  int locked_fd = -1;
 };
 
 /// A started child. Destroying it kills and reaps the child.

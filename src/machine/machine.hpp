@@ -36,7 +36,8 @@ struct MachineConfig {
   base::Fd delta;
   /// The disk outlives the machine: raw, so that any engine can go on with it, and flushed when the guest asks for it.
   bool keeps_disk = false;
-  /// Held for as long as anything of the machine may write to the disk.
+  /// Of this process, which is to have it locked already: an engine that is another process locks it too, so that it is
+  /// for as long as anything may write to the disk. Closed last.
   base::Fd lock;
   /// Files that the supervisor itself writes may become this large; 0: it writes none.
   std::uint64_t supervisor_file_bytes = 0;

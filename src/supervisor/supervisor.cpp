@@ -29,6 +29,8 @@ constexpr std::size_t kMaxDispatchBacklogBytes = wire::kMaxArgumentBytes;
 // How large the journal's files may become, holes included. Beyond it output is not recorded and no command starts.
 constexpr std::uint64_t kMaxJournalFileBytes = std::uint64_t{1} << 40;
 
+constexpr off_t kWholeFile = 0;  // fcntl(2)
+
 template <std::size_t N>
 base::Status fill_random(std::array<std::byte, N>& out) {
   if (::getrandom(out.data(), out.size(), 0) != static_cast<ssize_t>(out.size())) {
@@ -37,16 +39,18 @@ base::Status fill_random(std::array<std::byte, N>& out) {
   return base::success();
 }
 
-// The lock that came with the slot is the open file's: children that the host forked in the meantime have it as well, and
-// would keep it beyond our end. One of this process takes its place (client/vm_slots.hpp).
-void take_over_slot(const base::Fd& slot) {
+// A lock that comes with a descriptor is the open file's: children that the host forked in the meantime have it as well, and
+// would keep it beyond our end. One of this process takes its place, from where the file is at (client/file_lock.hpp).
+void take_over_lock(const base::Fd& file, off_t bytes) {
   struct flock lock {};
   lock.l_type = F_RDLCK;
   lock.l_whence = SEEK_CUR;
-  lock.l_len = 1;
-  if (::fcntl(slot.get(), F_SETLK, &lock) == 0) {
+  lock.l_len = bytes;
+  // Beside an exclusive one there is no other.
+  ::fcntl(file.get(), F_OFD_SETLK, &lock);
+  if (::fcntl(file.get(), F_SETLK, &lock) == 0) {
     lock.l_type = F_UNLCK;
-    ::fcntl(slot.get(), F_OFD_SETLK, &lock);
+    ::fcntl(file.get(), F_OFD_SETLK, &lock);
   }
 }
 
@@ -100,7 +104,7 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
   }
   slot_ = std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)]);
-  take_over_slot(slot_);
+  take_over_lock(slot_, 1);
   if (outlives_client_) {
     const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
     listener_ = take(wire::ConfigureFd::listener);
@@ -142,6 +146,7 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.engine = take(wire::ConfigureFd::engine);
   if (outlives_client_) {
     machine.lock = take(wire::ConfigureFd::lock);
+    take_over_lock(machine.lock, kWholeFile);
   }
   machine.use_kvm = config.engine == wire::EngineKind::kvm;
   machine.keeps_disk = outlives_client_;

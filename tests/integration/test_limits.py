@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import unittest
 
@@ -115,6 +116,47 @@ class Caps(LimitsTest):
             client.kill()
             client.wait()
         wait_until(lambda: self.vms() == 0, 5, "slots are not given back")
+
+    def test_a_child_that_the_host_forks_during_a_start_holds_nothing_of_a_task(self):
+        children = []
+
+        def fork_all_the_time():
+            while not done.is_set() and len(children) < 500:
+                child = os.fork()
+                if child == 0:
+                    signal.pause()
+                    os._exit(0)
+                children.append(child)
+                time.sleep(0.0005)
+
+        def end_children():
+            for child in children:
+                kill(child)
+                os.waitpid(child, 0)
+            children.clear()
+        self.addCleanup(end_children)
+        with libpyro.Pyro(home=self.home) as instance:
+            for end in ("stop", "kill"):
+                with self.subTest(end):
+                    done = threading.Event()
+                    forker = threading.Thread(target=fork_all_the_time)
+                    forker.start()
+                    task_id = instance.create_task(BASE, mem_mib=256, boot_timeout_seconds=DEADLINE).id
+                    done.set()
+                    forker.join()
+                    if end == "stop":
+                        instance.stop_task(task_id)
+                    else:
+                        with open(os.path.join(self.home, "vms", task_id, "run.json"), encoding="utf-8") as file:
+                            kill(json.load(file)["pid"])
+                        wait_until(lambda: instance.list_tasks(states=["failed"]), 2, "it counts as running")
+                        with self.assertRaises(libpyro.StateError):
+                            instance.exec_task(task_id, "true")
+                    instance.start_task(task_id)
+                    began = time.monotonic()
+                    self.assertTrue(instance.delete_task(task_id))
+                    self.assertLess(time.monotonic() - began, 2)
+                    end_children()
 
     def test_a_child_that_the_host_forks_during_a_start_holds_no_slot(self):
         verified = os.path.join(self.home, "environments", "verified")

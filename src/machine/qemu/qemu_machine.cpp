@@ -138,6 +138,7 @@ base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int mo
                  {console, STDERR_FILENO}};
   if (config_.lock.valid()) {
     options.fds.push_back({config_.lock.get(), kQemuFdLock});
+    options.locked_fd = kQemuFdLock;
   }
   options.limits.address_space_bytes = (config_.mem_mib + kTranslationBufferMib + kQemuAddressSpaceMib) * kMib;
   options.limits.file_size_bytes = (config_.disk_mib + config_.disk_mib / 64 + kDeltaOverheadMib) * kMib;

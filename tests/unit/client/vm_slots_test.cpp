@@ -22,7 +22,7 @@ struct Home {
     settings.home = folder / "home";
     settings.caps = {.max_vms = 3, .max_mem_mib = 1000, .disk_reserve_mib = Caps::kNone, .mem_overcommit = 2};
   }
-  base::Result<client::VmSlot> take(std::uint32_t mem_mib = 256) const {
+  base::Result<client::FileLock> take(std::uint32_t mem_mib = 256) const {
     return client::take_slot(settings, {PYRO_ENGINE_KVM, mem_mib});
   }
   [[nodiscard]] client::SlotUse use() const {
@@ -90,7 +90,7 @@ TEST_CASE("vm slots: a VM's descriptor → cannot write") {
 
 TEST_CASE("vm slots: a cap is reached → LIMIT, with the figures and what raises it") {
   Home home;
-  std::vector<client::VmSlot> held;
+  std::vector<client::FileLock> held;
   SUBCASE("of VMs") {
     for (int i = 0; i < 3; ++i) {
       held.push_back(std::move(*home.take(128)));
