@@ -373,6 +373,7 @@ std::vector<VmInfo> reap_expired_vms(Context& context) {
     return deleted;
   }
   sweep_removed_folders(context.settings.home);
+  sweep_cgroups(context.settings.cgroup);
   const std::int64_t now_ns = base::realtime_ns();
   const std::int64_t now_s = now_ns / 1'000'000'000;
   for (const std::string& id : *ids) {

@@ -11,6 +11,7 @@
 #include "client/kvm_probe.hpp"
 #include "client/poller.hpp"
 #include "client/run_request.hpp"
+#include "client/vm_cgroup.hpp"
 #include "client/vm_link.hpp"
 #include "client/vm_slots.hpp"
 
@@ -79,6 +80,7 @@ class VmStart {
   std::unique_ptr<ImageChild> image_;
   /// Among the VMs of the home folder.
   FileLock slot_;
+  VmCgroup cgroup_;
   /// What pyro-image was asked for so far.
   std::vector<std::string> asked_;
 };

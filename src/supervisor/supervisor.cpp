@@ -3,6 +3,7 @@
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
 #include "base/text.hpp"
+#include "jail/confine.hpp"
 #include "supervisor/unexpected.hpp"
 
 #include <algorithm>
@@ -105,6 +106,7 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
   }
   slot_ = std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)]);
   take_over_lock(slot_, 1);
+  PYRO_TRY(jail::join_cgroup(fds[static_cast<std::size_t>(wire::ConfigureFd::cgroup)].get()));
   if (outlives_client_) {
     const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
     listener_ = take(wire::ConfigureFd::listener);
