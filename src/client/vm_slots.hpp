@@ -1,8 +1,8 @@
 // The VMs of a home folder that run now, one-shots included, counted in one file, $PYRO_HOME/slots. Each has a slot: a
-// byte on which its supervisor holds a lock for as long as it lives, and a record of what it may take. The kernel drops
-// the lock however that ends, so a slot is never left behind; a record without a lock means nothing.
+// byte on which its supervisor or its engine hold a lock for as long as they live, and a record of what it may take. The
+// kernel drops the lock however they end, so a slot is never left behind; a record without a lock means nothing.
 //
-// The supervisor's lock is its process's (POSIX). Whoever starts it holds one of the open file (OFD) until then, which the
+// Their locks are their processes' (POSIX). Whoever starts them holds one of the open file (OFD) until then, which the
 // supervisor drops when it has its own: copies of the descriptor in children that the host forks meanwhile hold nothing.
 //
 // Who starts a VM looks at all slots and takes one under a lock of all starters, so that any number that start at once

@@ -36,9 +36,8 @@ enum Step : int {
   step_exec
 };
 constexpr std::array<const char*, 8> kStepNames = {
-    "tie it to its supervisor", "hand it its descriptors",   "lock its file",
-    "set its limits",           "give it a user of its own", "drop its capabilities",
-    "forbid it new privileges", "execute its program"};
+    "tie it to its supervisor",  "hand it its descriptors", "lock its files",           "set its limits",
+    "give it a user of its own", "drop its capabilities",   "forbid it new privileges", "execute its program"};
 
 struct StepError {
   int step;
@@ -59,11 +58,14 @@ bool close_between(int first, int last) noexcept {
   return first > last || ::syscall(SYS_close_range, static_cast<unsigned>(first), static_cast<unsigned>(last), 0U) == 0;
 }
 
-bool hold_lock(int fd) noexcept {
-  struct flock whole {};
-  whole.l_type = F_RDLCK;
-  whole.l_whence = SEEK_SET;
-  return fd < 0 || ::fcntl(fd, F_SETLK, &whole) == 0;
+bool hold_locks(const std::vector<std::pair<int, off_t>>& files) noexcept {
+  return std::all_of(files.begin(), files.end(), [](const auto& file) {
+    struct flock lock {};
+    lock.l_type = F_RDLCK;
+    lock.l_whence = SEEK_CUR;
+    lock.l_len = file.second;
+    return ::fcntl(file.first, F_SETLK, &lock) == 0;
+  });
 }
 
 bool limit(__rlimit_resource resource, std::uint64_t value) noexcept {
@@ -143,7 +145,7 @@ void leave_network() noexcept {
   if (!place_fds(options.fds, &status_pipe, options.program, &program)) {
     fail(step_fds);
   }
-  if (!hold_lock(options.locked_fd)) {
+  if (!hold_locks(options.locked_fds)) {
     fail(step_lock);
   }
   if (!limit(RLIMIT_AS, options.limits.address_space_bytes) || !limit(RLIMIT_FSIZE, options.limits.file_size_bytes) ||

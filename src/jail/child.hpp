@@ -34,9 +34,9 @@ struct ChildOptions {
   std::vector<std::string> readable_paths;
   /// Those of the child's descriptors (its numbers) that it may open again by /proc/self/fd for reading.
   std::vector<int> readable_fds;
-  /// That of them which the child's process is to hold a lock of (POSIX, for reading, the whole file): locks of this
-  /// process end with it, not with the child. -1: none.
-  int locked_fd = -1;
+  /// Those of them which the child's process is to hold a lock of (POSIX, for reading), and how many bytes from where the
+  /// file is at (0: to its end): locks of this process end with it, not with the child.
+  std::vector<std::pair<int, off_t>> locked_fds;
 };
 
 /// A started child. Destroying it kills and reaps the child.

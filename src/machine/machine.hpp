@@ -36,9 +36,11 @@ struct MachineConfig {
   base::Fd delta;
   /// The disk outlives the machine: raw, so that any engine can go on with it, and flushed when the guest asks for it.
   bool keeps_disk = false;
-  /// Of this process, which is to have it locked already: an engine that is another process locks it too, so that it is
-  /// for as long as anything may write to the disk. Closed last.
+  /// Both are locked by this process; an engine that is another process locks them too, before these are closed. Held for
+  /// as long as anything of the machine may write to the disk,
   base::Fd lock;
+  /// and for as long as anything of it lives: the byte that the file is at.
+  base::Fd slot;
   /// Files that the supervisor itself writes may become this large; 0: it writes none.
   std::uint64_t supervisor_file_bytes = 0;
   /// Engine software: QEMU's program. Engine kvm: an open /dev/kvm.

@@ -31,6 +31,7 @@ constexpr std::size_t kMaxDispatchBacklogBytes = wire::kMaxArgumentBytes;
 constexpr std::uint64_t kMaxJournalFileBytes = std::uint64_t{1} << 40;
 
 constexpr off_t kWholeFile = 0;  // fcntl(2)
+constexpr off_t kSlotBytes = 1;
 
 template <std::size_t N>
 base::Status fill_random(std::array<std::byte, N>& out) {
@@ -104,8 +105,7 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
       static_cast<std::size_t>(outlives_client_ ? wire::ConfigureFd::count_outliving : wire::ConfigureFd::count)) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
   }
-  slot_ = std::move(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)]);
-  take_over_lock(slot_, 1);
+  take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)], kSlotBytes);
   PYRO_TRY(jail::join_cgroup(fds[static_cast<std::size_t>(wire::ConfigureFd::cgroup)].get()));
   if (outlives_client_) {
     const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
@@ -146,6 +146,7 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.scratch = take(wire::ConfigureFd::scratch);
   machine.delta = take(wire::ConfigureFd::delta);
   machine.engine = take(wire::ConfigureFd::engine);
+  machine.slot = take(wire::ConfigureFd::slot);
   if (outlives_client_) {
     machine.lock = take(wire::ConfigureFd::lock);
     take_over_lock(machine.lock, kWholeFile);

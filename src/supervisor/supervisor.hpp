@@ -226,8 +226,6 @@ class Supervisor {
   std::set<ClientId> attached_;
   /// Those whose last frame is queued: no longer listened to.
   std::set<ClientId> told_;
-  /// Never closed: that would drop the lock.
-  base::Fd slot_;
   base::Fd listener_;
   bool outlives_client_ = false;
   bool kept_ = false;

@@ -19,6 +19,7 @@ enum QemuFd : int {
   kQemuFdAgent,
   kQemuFdMonitor,
   kQemuFdLock,
+  kQemuFdSlot,
 };
 
 /// Room for translated code per VM. QEMU's default is 1 GiB; the kernel and a working set of commands
