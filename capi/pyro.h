@@ -176,9 +176,11 @@ typedef struct pyro_open_options {
   uint64_t disk_reserve_mib;
   /** How many times as much memory as VMs are expected to take they may be given as mem_mib: 1 to 1000. Default: $PYRO_MEM_OVERCOMMIT, else 8. */
   double mem_overcommit;
+  /** A cgroup (version 2) that is delegated to this process and has no processes in it: the directory. Each VM is then in one of its own below that, pyro-<id>, all with an equal share of CPU; docs/limits.md. One that cannot be used fails each start with INVALID or UNSUPPORTED. Default: $PYRO_CGROUP, else none: VMs share CPUs as other processes do. */
+  const char *cgroup;
 } pyro_open_options;
 
-#define PYRO_OPEN_OPTIONS_INIT {(uint32_t)sizeof(pyro_open_options), 0, NULL, NULL, 0, 0, 0, 0.0}
+#define PYRO_OPEN_OPTIONS_INIT {(uint32_t)sizeof(pyro_open_options), 0, NULL, NULL, 0, 0, 0, 0.0, NULL}
 
 /** Zeroes `size` bytes at `options` and sets struct_size: the INIT macro for languages without one. Since 0.1. */
 PYRO_API void pyro_open_options_init(pyro_open_options *options, size_t size) PYRO_NOEXCEPT;

@@ -186,6 +186,8 @@ struct OpenOptions {
   std::uint64_t disk_reserve_mib = 0;
   /// How many times as much memory as they are expected to take they may be given: 1 to 1000. Default: $PYRO_MEM_OVERCOMMIT, else 8.
   double mem_overcommit = 0;
+  /// A delegated cgroup below which each VM gets one of its own, with an equal share of CPU. Default: $PYRO_CGROUP, else none.
+  std::string cgroup{};
 };
 
 struct BuildOptions {
@@ -222,6 +224,7 @@ class Pyro {
     c_options.max_mem_mib = options.max_mem_mib;
     c_options.disk_reserve_mib = options.disk_reserve_mib;
     c_options.mem_overcommit = options.mem_overcommit;
+    c_options.cgroup = detail::c_string_or_null(options.cgroup, "cgroup");
     pyro_context* context = nullptr;
     detail::ErrorSlot error;
     error.check(pyro_open(&c_options, &context, error.out()));

@@ -1,7 +1,6 @@
 // Entries of the C ABI: tasks.
 #include "client/capi_calls.hpp"
 #include "client/exec_op.hpp"
-#include "client/seeded_create_op.hpp"
 #include "client/start_vm_op.hpp"
 #include "client/task_request.hpp"
 
@@ -17,7 +16,7 @@ OpResult make_create(pyro_context* context, const pyro_task_options* given) {
   PYRO_TRY_ASSIGN(auto poller, Poller::make());
   if (options.seed != nullptr) {
     PYRO_TRY_ASSIGN(auto seeded,
-                    SeededCreateOp::make(context->shared, std::move(poller), std::move(record), options.seed));
+                    StartVmOp::create_seeded(context->shared, std::move(poller), std::move(record), options.seed));
     return std::unique_ptr<Op>(std::move(seeded));
   }
   return std::unique_ptr<Op>(StartVmOp::create(context->shared, std::move(poller), std::move(record)));

@@ -126,6 +126,7 @@ std::unique_ptr<OwnedReport> make_report(const Context& context, const KvmProbe&
   checks.push_back(check_helpers(settings));
   checks.push_back(check_home(settings));
   checks.push_back(check_limits(settings));
+  checks.push_back(check_cpu_shares(settings));
   checks.push_back(check_registry(context));
   checks.push_back(check_environment_tools(settings));
   if (::geteuid() != 0) {

@@ -33,6 +33,7 @@ Check check_helpers(const Settings& settings);
 Check check_home(const Settings& settings);
 /// The caps for all VMs together, and what is in use.
 Check check_limits(const Settings& settings);
+Check check_cpu_shares(const Settings& settings);
 Check check_registry(const Context& context);
 Check check_environment_tools(const Settings& settings);
 Check check_user_namespaces(const Settings& settings);

@@ -1,5 +1,6 @@
 // The checks of pyro_doctor() that are about what runs and what is kept: caps, and the registry.
 #include "client/doctor.hpp"
+#include "client/vm_cgroup.hpp"
 #include "client/vm_index.hpp"
 #include "client/vm_slots.hpp"
 
@@ -32,6 +33,18 @@ Check check_limits(const Settings& settings) {
                  "PYRO_MAX_VMS, PYRO_MAX_MEM_MIB, PYRO_MEM_OVERCOMMIT, or lower PYRO_DISK_RESERVE_MIB"};
   }
   return Check{"limits", PYRO_CHECK_OK, message, ""};
+}
+
+Check check_cpu_shares(const Settings& settings) {
+  if (settings.cgroup.empty()) {
+    return Check{"cpu-shares", PYRO_CHECK_OK, "VMs share CPUs by their processes: no cgroup is named (PYRO_CGROUP)",
+                 ""};
+  }
+  sweep_cgroups(settings.cgroup);
+  if (const auto usable = check_cgroup(settings.cgroup); !usable.ok()) {
+    return Check{"cpu-shares", PYRO_CHECK_FAILED, usable.error().message, "No VM can be started with it"};
+  }
+  return Check{"cpu-shares", PYRO_CHECK_OK, "each VM has an equal share, in a cgroup below " + settings.cgroup, ""};
 }
 
 Check check_registry(const Context& context) {

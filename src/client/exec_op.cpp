@@ -20,9 +20,11 @@ ExecOp::ExecOp(ContextPtr context, Poller poller, CommandRequest request, std::s
 base::Result<std::unique_ptr<VmLink>> ExecOp::connect() {
   if (!folder_) {
     PYRO_TRY_ASSIGN(folder_, VmFolder::open(settings().home, vm_id()));
-    // A folder without a record is no VM.
-    PYRO_TRY_ASSIGN(const auto record, folder_->record());
-    PYRO_TRY(check_kind(record, kind_));
+    if (!is_vm_new()) {
+      // A folder without a record is no VM.
+      PYRO_TRY_ASSIGN(const auto record, folder_->record());
+      PYRO_TRY(check_kind(record, kind_));
+    }
     PYRO_TRY_ASSIGN(const auto run, folder_->run());
     engine_ = run ? static_cast<pyro_engine>(run->engine) : PYRO_ENGINE_AUTO;
     attach_.emplace(*folder_, poller());

@@ -19,6 +19,8 @@ class ExecOp : public CommandOp {
 
  protected:
   base::Result<std::unique_ptr<VmLink>> connect() override;
+  /// The VM is just being made, and has no record yet.
+  [[nodiscard]] virtual bool is_vm_new() const noexcept { return false; }
   base::Status conclude(Event exit) override;
 
  private:

@@ -74,19 +74,24 @@ FileOp::FileOp(ContextPtr context, Poller poller, CommandRequest command, FileJo
       job_(std::move(job)),
       source_(std::move(source)),
       sink_(std::move(sink)),
-      entries_(job_.request.max_entries),
+      entries_(job_.request),
       check_(job_.request),
       told_ms_(base::monotonic_ms()) {}
 
 Result<std::unique_ptr<VmLink>> FileOp::connect() {
   auto vm = ExecOp::connect();
   if (vm.ok() && *vm) {
-    PYRO_TRY(feed());
+    PYRO_TRY(fill_input());
   }
   return vm;
 }
 
 Status FileOp::feed() {
+  auto filled = fill_input();
+  return filled.ok() ? filled : fail(std::move(filled).error());
+}
+
+Status FileOp::fill_input() {
   if (job_.streams_input || input_ended_) {
     return base::success();
   }
@@ -150,6 +155,16 @@ Status FileOp::signal(std::int32_t) {
   return base::make_error(PYRO_ERROR_INVALID, "an operation on files takes no signals: cancel it");
 }
 
+Status FileOp::fail(base::Error error) {
+  if (error.sys_errno != 0 && !job_.request.sets_baseline) {
+    error.message += job_.request.verb == FileVerb::upload
+                         ? " (on this host; in the guest is what was sent whole before that)"
+                         : " (on this host; in the guest nothing was changed)";
+  }
+  emit(Event::failure(error));
+  return base::success();
+}
+
 Status FileOp::deliver(wire::Channel channel, base::Bytes bytes) {
   if (channel == wire::Channel::err) {
     if (report_.size() + bytes.size() > wire::kMaxReportBytes) {
@@ -165,7 +180,9 @@ Status FileOp::deliver(wire::Channel channel, base::Bytes bytes) {
   if (gives_entries(job_.request.verb)) {
     PYRO_TRY(entries_.feed(bytes));
   } else if (sink_) {
-    PYRO_TRY(sink_->feed(bytes));
+    if (auto put = sink_->feed(bytes); !put.ok()) {
+      return fail(std::move(put).error());
+    }
     tell_progress(size);
   } else {
     if (job_.request.verb == FileVerb::download) {
@@ -203,20 +220,22 @@ Result<wire::FileReport> FileOp::read_report(const OwnedResult& exit) const {
     return base::make_error(PYRO_ERROR_STATE, "{} was killed in the guest by signal {}", what, exit.term_signal);
   }
   PYRO_TRY_ASSIGN(auto report, wire::FileReport::decode(report_));
-  if (report.status != PYRO_OK) {
-    return base::make_error(report.status, "{}", base::printable(report.message, kMaxMessageBytes));
-  }
   return report;
 }
 
 Status FileOp::conclude(Event exit) {
   PYRO_TRY_ASSIGN(const auto report, read_report(*exit.result));
+  if (report.status != PYRO_OK) {
+    return fail(base::make_error(report.status, "{}", base::printable(report.message, kMaxMessageBytes)));
+  }
   if (sink_) {
-    PYRO_TRY(sink_->finish());
+    if (auto finished = sink_->finish(); !finished.ok()) {
+      return fail(std::move(finished).error());
+    }
   } else if (job_.request.verb == FileVerb::download) {
     PYRO_TRY(check_.finish());
   }
-  if (!entries_.is_whole()) {
+  if (gives_entries(job_.request.verb) && !entries_.is_whole()) {
     return base::make_error(PYRO_ERROR_INTERNAL, "the guest's list of files was cut off");
   }
   Event event;

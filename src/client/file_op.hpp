@@ -27,9 +27,14 @@ class FileOp final : public ExecOp {
          std::unique_ptr<FileSink> sink);
 
   base::Result<std::unique_ptr<VmLink>> connect() override;
+  [[nodiscard]] bool is_vm_new() const noexcept override { return job_.request.sets_baseline; }
   base::Status feed() override;
   base::Status deliver(wire::Channel channel, base::Bytes bytes) override;
   base::Status conclude(Event exit) override;
+  base::Status fill_input();
+  /// Ends the operation with an error that is neither of the connection nor of who is at its other end, whose errors say
+  /// that the outcome is unknown.
+  base::Status fail(base::Error error);
   base::Result<wire::FileReport> read_report(const OwnedResult& exit) const;
   void tell_progress(std::uint64_t bytes);
 

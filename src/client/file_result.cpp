@@ -1,6 +1,7 @@
 #include "client/file_result.hpp"
 
 #include "base/text.hpp"
+#include "tree/paths.hpp"
 
 #include <cctype>
 
@@ -67,22 +68,40 @@ base::Status EntryCollector::feed(base::ByteView bytes) {
   if (total_bytes_ > wire::kMaxEntryListBytes + wire::kMaxEntryBytes) {
     return broken();
   }
+  const std::uint64_t max_entries = request_.verb == wire::FileVerb::stat ? 1 : request_.max_entries;
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   base::ByteView rest = buffer_;
   while (rest.size() >= sizeof(std::uint32_t)) {
     const std::uint32_t size = base::ByteReader(rest).u32();
-    if (size > wire::kMaxEntryBytes || files_->rows.size() == max_entries_) {
+    if (size > wire::kMaxEntryBytes || files_->rows.size() == max_entries) {
       return broken();
     }
     if (rest.size() < sizeof size + size) {
       break;
     }
     PYRO_TRY_ASSIGN(auto entry, wire::FileEntry::decode(rest.subspan(sizeof size, size)));
+    if (!is_expected(entry)) {
+      return broken();
+    }
     add(std::move(entry));
     rest = rest.subspan(sizeof size + size);
   }
   buffer_.erase(buffer_.begin(), buffer_.end() - static_cast<std::ptrdiff_t>(rest.size()));
   return base::success();
+}
+
+bool EntryCollector::is_expected(const wire::FileEntry& entry) const {
+  if (request_.verb == wire::FileVerb::stat) {
+    return entry.path == request_.path && entry.change == wire::FileChange::none;
+  }
+  const bool is_diff = request_.verb == wire::FileVerb::diff;
+  const bool is_below = is_diff || request_.recursive || entry.path.find('/') == std::string::npos;
+  return is_below && is_diff == (entry.change != wire::FileChange::none) && tree::is_plain(entry.path) &&
+         (files_->rows.empty() || tree::comes_before(files_->rows.back().path, entry.path));
+}
+
+bool EntryCollector::is_whole() const noexcept {
+  return buffer_.empty() && (request_.verb != wire::FileVerb::stat || files_->rows.size() == 1);
 }
 
 void EntryCollector::add(wire::FileEntry entry) {
@@ -105,7 +124,7 @@ void make_json(OwnedFiles& files, const std::string& task_id, const std::string&
   add_bytes(out, "path", path);
   switch (verb) {
     case wire::FileVerb::stat:
-      out["file"] = files.rows.empty() ? json::object() : to_json(files.rows.front());
+      out["file"] = to_json(files.rows.front());
       break;
     case wire::FileVerb::list:
     case wire::FileVerb::diff: {

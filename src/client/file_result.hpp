@@ -9,21 +9,24 @@
 
 namespace pyro::client {
 
-/// Takes FileEntry messages out of a guest's stream.
+/// Takes FileEntry messages out of a guest's stream. The guest is not believed: paths have to be what was asked for, of
+/// a list and a diff below the directory and in their order, so that none comes twice.
 class EntryCollector {
  public:
-  explicit EntryCollector(std::uint64_t max_entries)
-      : max_entries_(max_entries), files_(std::make_unique<OwnedFiles>()) {}
+  /// `request` (stat, list or diff) outlives this.
+  explicit EntryCollector(const wire::FileRequest& request)
+      : request_(request), files_(std::make_unique<OwnedFiles>()) {}
   /// The next piece. Errors: INTERNAL (malformed, or more than was asked for).
   base::Status feed(base::ByteView bytes);
-  /// Nothing is left of an entry.
-  [[nodiscard]] bool is_whole() const noexcept { return buffer_.empty(); }
+  /// Nothing is left of an entry, and a stat has one.
+  [[nodiscard]] bool is_whole() const noexcept;
   std::unique_ptr<OwnedFiles> take() { return std::move(files_); }
 
  private:
+  [[nodiscard]] bool is_expected(const wire::FileEntry& entry) const;
   void add(wire::FileEntry entry);
 
-  std::uint64_t max_entries_;
+  const wire::FileRequest& request_;
   std::size_t total_bytes_ = 0;
   base::Bytes buffer_;
   std::unique_ptr<OwnedFiles> files_;

@@ -1,10 +1,13 @@
 #include "client/file_sink.hpp"
 
+#include "base/io.hpp"
 #include "tree/extractor.hpp"
 #include "tree/file_error.hpp"
 #include "tree/paths.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <optional>
 
@@ -22,6 +25,20 @@ using base::Status;
 // Of one entry: two long names and what goes around them, and the end of the stream.
 constexpr std::uint64_t kMaxHeadersBytes = 64 * 1024;
 
+// Of this process. The call of that name would set it, for a moment, for all threads of the host program.
+mode_t own_umask() {
+  constexpr std::string_view kField = "\nUmask:";  // proc(5): octal
+  // Nobody but the owner gets anything where it cannot be told.
+  mode_t mask = 0077;
+  if (const auto status = base::read_file("/proc/self/status", 64 * 1024); status.ok()) {
+    if (const std::size_t at = status->find(kField); at != std::string::npos) {
+      const std::size_t digits = status->find_first_not_of(" \t", at + kField.size());
+      std::from_chars(status->data() + std::min(digits, status->size()), status->data() + status->size(), mask, 8);
+    }
+  }
+  return mask;
+}
+
 class TarFileSink final : public FileSink {
  public:
   TarFileSink(Fd directory, tree::NewFile file, std::string name, const FileJob& job)
@@ -37,6 +54,9 @@ class TarFileSink final : public FileSink {
   }
   Status finish() override {
     PYRO_TRY(check_.finish());
+    if (::fchmod(file_.fd(), 0666 & ~own_umask()) != 0) {
+      return tree::file_error(errno, "cannot set the mode of", path_);
+    }
     return file_.place(name_, false, path_);
   }
 
@@ -94,7 +114,7 @@ class TreeSink final : public FileSink {
                               "nothing is mixed; name one that is empty or not there yet",
                               tree::shown(path_), tree::shown(guest_path_));
     }
-    extractor_.emplace(std::move(root), limits_, path_);
+    extractor_.emplace(std::move(root), limits_, path_, own_umask());
     return base::success();
   }
 
@@ -109,7 +129,7 @@ class TreeSink final : public FileSink {
       }
     }
     PYRO_TRY_ASSIGN(Fd directory, tree::open_directory(parts.directory));
-    extractor_.emplace(std::move(directory), parts.name, limits_, parts.directory + "/" + parts.name);
+    extractor_.emplace(std::move(directory), parts.name, limits_, parts.directory + "/" + parts.name, own_umask());
     return base::success();
   }
 

@@ -71,6 +71,14 @@ std::string own_folder() {
   return folder.substr(0, folder.find_last_of('/'));
 }
 
+Result<std::string> find_cgroup(const char* option) {
+  if (option != nullptr && *option == '\0') {
+    return base::make_error(PYRO_ERROR_INVALID, "cgroup is an empty string: leave it NULL for the default");
+  }
+  const std::string named = option != nullptr ? option : variable("PYRO_CGROUP");
+  return named.empty() ? named : absolute(named);
+}
+
 Result<std::string> find_libexec(const char* option) {
   if (option != nullptr) {
     if (*option == '\0') {
@@ -134,6 +142,7 @@ Result<Settings> read_settings(const pyro_open_options& options) {
   settings.search_path = search_path();
   settings.image_env = image_env(settings.search_path);
   PYRO_TRY_ASSIGN(settings.caps, read_caps(options, variable));
+  PYRO_TRY_ASSIGN(settings.cgroup, find_cgroup(options.cgroup));
   return settings;
 }
 

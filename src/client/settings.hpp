@@ -34,6 +34,8 @@ struct Settings {
   /// The whole environment that pyro-image gets.
   std::vector<std::string> image_env;
   Caps caps = {};
+  /// Absolute path of the cgroup that VMs get theirs below, or "".
+  std::string cgroup = {};
 };
 
 /// Errors: INVALID.

@@ -2,14 +2,17 @@
 
 #include "base/clock.hpp"
 #include "client/command_op.hpp"
+#include "client/file_op.hpp"
 #include "client/process_identity.hpp"
 #include "client/vm_control.hpp"
 #include "client/vm_index.hpp"
+#include "tree/file_error.hpp"
 
 #include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,6 +85,21 @@ std::unique_ptr<StartVmOp> StartVmOp::create(ContextPtr context, Poller poller, 
   return op;
 }
 
+base::Result<std::unique_ptr<StartVmOp>> StartVmOp::create_seeded(ContextPtr context, Poller poller,
+                                                                  state::VmRecord record, std::string seed) {
+  struct stat info {};
+  if (::stat(seed.c_str(), &info) != 0) {
+    return tree::file_error(errno, "cannot read the seed", seed);
+  }
+  if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode)) {
+    return base::make_error(PYRO_ERROR_INVALID, "the seed {} is neither a directory nor a tar file", tree::shown(seed));
+  }
+  auto op = create(std::move(context), std::move(poller), std::move(record));
+  op->seed_ = std::move(seed);
+  op->is_seed_tar_ = S_ISREG(info.st_mode);
+  return op;
+}
+
 std::unique_ptr<StartVmOp> StartVmOp::start(ContextPtr context, Poller poller, std::string id, state::VmKind kind) {
   std::unique_ptr<StartVmOp> op(new StartVmOp(std::move(context), std::move(poller), std::move(id), false));
   op->kind_ = kind;
@@ -99,6 +117,8 @@ StartVmOp::~StartVmOp() {
 }
 
 void StartVmOp::stop() noexcept {
+  upload_watch_ = Watch();
+  upload_.reset();
   if (start_) {
     start_->stop();
   }
@@ -106,6 +126,7 @@ void StartVmOp::stop() noexcept {
     // A VM that was not told to go on ends with this.
     vm_->shut_down();
   }
+  lock_.release();
   [[maybe_unused]] const auto disarmed = poller().set_deadline(0);
 }
 
@@ -126,12 +147,11 @@ base::Status StartVmOp::step() {
     if (!vm_) {
       return base::success();
     }
-    // The supervisor has it. A child that the host forks must not have it too.
-    lock_.reset();
     deadline_ms_ = start_->launched_ms() + static_cast<std::int64_t>(record_.boot_timeout_ms) + kSupervisorGraceMs;
     PYRO_TRY(poller().set_deadline(deadline_ms_));
   }
-  return drive_vm();
+  PYRO_TRY(drive_vm());
+  return upload_ && !has_ended() ? drive_upload() : base::success();
 }
 
 base::Status StartVmOp::prepare() {
@@ -187,9 +207,9 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   is_record_new_ = record_.digest != digest;
   record_.digest = digest;
   KeptVmFiles files;
-  context().index->note_start(*folder_);
-  PYRO_TRY_ASSIGN(lock_, lock->duplicate());
-  files.lock = std::move(*lock);
+  const bool is_noted = context().index->note_start(*folder_);
+  lock_ = std::move(*lock);
+  PYRO_TRY_ASSIGN(files.lock, base::duplicate_fd(lock_.fd()));
   PYRO_TRY_ASSIGN(files.disk, open_disk(scratch));
   PYRO_TRY_ASSIGN(files.commands, folder_->open_file(state::kVmCommandsFile, O_RDWR | O_CREAT, 0600));
   PYRO_TRY_ASSIGN(files.output, folder_->open_file(state::kVmOutputFile, O_RDWR | O_CREAT, 0600));
@@ -198,6 +218,10 @@ base::Result<KeptVmFiles> StartVmOp::keep(const std::string& digest, pyro_engine
   run_.engine = static_cast<std::uint32_t>(engine);
   run_.started_ns = base::realtime_ns();
   PYRO_TRY(folder_->write_run(run_));
+  if (!is_noted) {
+    // A list may have looked since then, and seen nothing new.
+    context().index->note_start(*folder_);
+  }
   return files;
 }
 
@@ -237,7 +261,7 @@ base::Status StartVmOp::drive_vm() {
   if (vm_->is_over()) {
     return lost("its supervisor pyro-vm ended");
   }
-  if (frames_.empty() && base::monotonic_ms() >= deadline_ms_) {
+  if (!upload_ && frames_.empty() && base::monotonic_ms() >= deadline_ms_) {
     return lost("its supervisor pyro-vm does not answer");
   }
   return vm_->flush(queue_);
@@ -253,12 +277,40 @@ base::Status StartVmOp::take(wire::Frame& frame) {
   if (taken) {
     return base::success();
   }
-  if (frame.type != FrameType::ready) {
+  if (frame.type != FrameType::ready || upload_) {
     return lost("pyro-vm sent a frame that nobody expects now");
   }
   context().log.add(PYRO_LOG_INFO, "vm {}: the guest was ready after {} ms", id_,
                     base::monotonic_ms() - start_->launched_ms());
-  return finish();
+  return seed_.empty() ? finish() : begin_upload();
+}
+
+// Nobody else finds it yet, and it ends with us.
+base::Status StartVmOp::begin_upload() {
+  PYRO_TRY(poller().set_deadline(0));
+  PYRO_TRY_ASSIGN(Poller inner, Poller::make());
+  PYRO_TRY_ASSIGN(upload_, FileOp::make(context_ptr(), std::move(inner), make_seed_job(id_, seed_, is_seed_tar_)));
+  PYRO_TRY_ASSIGN(upload_watch_, poller().watch(upload_->fd(), EPOLLIN));
+  return base::success();
+}
+
+base::Status StartVmOp::drive_upload() {
+  while (upload_->next(0) == PYRO_OK) {
+    Event event = std::move(upload_->current());
+    if (event.error) {
+      event.error->message = "the task was not made, since its seed could not be copied: " + event.error->message;
+    }
+    if (event.error || event.kind == PYRO_EVENT_PROGRESS) {
+      emit(std::move(event));
+      return base::success();
+    }
+    if (event.is_last()) {
+      upload_watch_ = Watch();
+      upload_.reset();
+      return finish();
+    }
+  }
+  return base::success();
 }
 
 // Its number is noted while it can be believed, so that it can be killed when it does not answer any more.
@@ -321,6 +373,7 @@ std::vector<VmInfo> reap_expired_vms(Context& context) {
     return deleted;
   }
   sweep_removed_folders(context.settings.home);
+  sweep_cgroups(context.settings.cgroup);
   const std::int64_t now_ns = base::realtime_ns();
   const std::int64_t now_s = now_ns / 1'000'000'000;
   for (const std::string& id : *ids) {

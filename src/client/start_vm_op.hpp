@@ -1,5 +1,6 @@
 // Starting a VM that outlives its client, as an operation: a new task, or one that was stopped. The VM exists from the
-// moment its record is written, which is last: a creation that ends before leaves nothing but a folder without one.
+// moment its record is written, which is last, behind the seed if it has one: a creation that ends before leaves nothing
+// but a folder without one.
 // Thread rule: as Op.
 #pragma once
 
@@ -17,6 +18,10 @@ class StartVmOp final : public Op {
  public:
   /// A new VM: `record` as it is to be; id, digest and time of creation are filled in here.
   static std::unique_ptr<StartVmOp> create(ContextPtr context, Poller poller, state::VmRecord record);
+  /// The same, and what is in `seed` (a directory, or a tar file) is in its workspace from the start. Errors: NOT_FOUND,
+  /// INVALID.
+  static base::Result<std::unique_ptr<StartVmOp>> create_seeded(ContextPtr context, Poller poller,
+                                                                state::VmRecord record, std::string seed);
   /// One of this kind that is there.
   static std::unique_ptr<StartVmOp> start(ContextPtr context, Poller poller, std::string id, state::VmKind kind);
   ~StartVmOp() override;
@@ -34,6 +39,8 @@ class StartVmOp final : public Op {
   base::Status drive_vm();
   base::Status take(wire::Frame& frame);
   base::Status take_hello(const wire::Frame& frame);
+  base::Status begin_upload();
+  base::Status drive_upload();
   base::Status finish();
   base::Status tell();
   [[nodiscard]] base::Error lost(const std::string& what) const;
@@ -46,8 +53,7 @@ class StartVmOp final : public Op {
   state::VmRecord record_;
   state::VmRun run_;
   std::optional<VmFolder> folder_;
-  /// Until the supervisor has it.
-  base::Fd lock_;
+  FileLock lock_;
   std::optional<VmStart> start_;
   std::unique_ptr<VmLink> vm_;
   wire::FrameQueue queue_;
@@ -55,6 +61,11 @@ class StartVmOp final : public Op {
   std::int64_t deadline_ms_ = 0;
   bool greeted_ = false;
   bool done_ = false;
+  /// Empty: none.
+  std::string seed_;
+  bool is_seed_tar_ = false;
+  std::unique_ptr<Op> upload_;
+  Watch upload_watch_;
 };
 
 /// Deletes VMs that have outlived their time, and left-overs; gives the deleted ones. What cannot be looked at or

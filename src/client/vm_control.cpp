@@ -48,6 +48,11 @@ base::Status check_hello(const wire::Frame& frame) {
 base::Result<std::unique_ptr<VmLink>> VmAttach::poll() {
   const std::int64_t now_ms = base::monotonic_ms();
   deadline_ms_ = deadline_ms_ == 0 ? now_ms + kConnectMs : deadline_ms_;
+  // A child that the host forked while it started the VM may keep the socket of a dead supervisor open: nobody answers.
+  PYRO_TRY_ASSIGN(const bool runs, folder_.is_locked());
+  if (!runs) {
+    return base::make_error(PYRO_ERROR_STATE, "VM {} does not run", folder_.id());
+  }
   PYRO_TRY_ASSIGN(auto socket, folder_.connect());
   if (!socket) {
     if (now_ms >= deadline_ms_) {

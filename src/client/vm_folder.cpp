@@ -20,14 +20,18 @@ namespace pyro::client {
 namespace {
 
 constexpr int kBacklog = 128;
-// Of folders that are being removed. They lie in the home folder, so that the time of vms/ tells of VMs only.
+// Of folders that are being removed. They lie in the home folder, so that the time of vms/ tells of VMs only. Where vms/
+// is a file system of its own, in a folder of it, so that whoever sweeps need not look at the names of all VMs.
 constexpr const char* kRemovedPrefix = ".removed-";
+constexpr const char* kRemovedFolder = "/.removed";
 constexpr std::uint64_t kStatBlockBytes = 512;  // of st_blocks, stat(2)
 
-// `parent`: the home folder, so that the times of vms/ change only with what is in there. Where vms/ is a file system
-// of its own, that folder itself.
-std::string removed_path(const std::string& parent, const std::string& id) {
-  return parent + "/" + kRemovedPrefix + id;
+std::string removed_path(const std::string& home, const std::string& id) {
+  return home + "/" + kRemovedPrefix + id;
+}
+
+std::string removed_path_in_vms(const std::string& home, const std::string& id) {
+  return vms_path(home) + kRemovedFolder + "/" + id;
 }
 
 // For F_OFD_SETLK and F_OFD_GETLK (fcntl(2)).
@@ -166,7 +170,7 @@ base::Status VmFolder::write_run(const state::VmRun& run) const {
   return base::write_file_atomically(path(state::kVmRunFile), run.encode(), 0600);
 }
 
-base::Result<std::optional<base::Fd>> VmFolder::try_lock() const {
+base::Result<std::optional<FileLock>> VmFolder::try_lock() const {
   auto opened = open_file(state::kVmLockFile, O_RDWR);
   if (!opened.ok()) {
     return opened.error().sys_errno == ENOENT ? no_such_vm(id_) : std::move(opened).error();
@@ -174,19 +178,21 @@ base::Result<std::optional<base::Fd>> VmFolder::try_lock() const {
   base::Fd file = std::move(opened).value();
   struct flock whole = whole_file();
   if (::fcntl(file.get(), F_OFD_SETLK, &whole) == 0) {
+    FileLock lock(std::move(file));
     if (!is_current()) {
       return no_such_vm(id_);
     }
-    return std::optional(std::move(file));
+    return std::optional(std::move(lock));
   }
   if (errno == EAGAIN || errno == EACCES) {
-    return std::optional<base::Fd>();
+    return std::optional<FileLock>();
   }
   return base::errno_error(errno, "cannot lock VM " + id_);
 }
 
 base::Result<bool> VmFolder::is_locked() const {
-  auto file = open_file(state::kVmLockFile, O_RDWR);
+  // For reading: also where nobody can write.
+  auto file = open_file(state::kVmLockFile, O_RDONLY);
   if (!file.ok() && file.error().sys_errno == ENOENT) {
     return false;
   }
@@ -244,20 +250,19 @@ bool VmFolder::is_current() const noexcept {
          ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
-base::Status VmFolder::remove() const {
-  PYRO_TRY_ASSIGN(const bool ours, hide());
-  return ours ? erase_hidden() : base::success();
-}
-
 base::Result<bool> VmFolder::hide() const {
   if (!is_current()) {
     return false;
   }
-  const std::string vms = vms_path(home_);
-  const std::string path = vms + "/" + id_;
-  if (::rename(path.c_str(), removed_path(home_, id_).c_str()) == 0 ||
-      (errno == EXDEV && ::rename(path.c_str(), removed_path(vms, id_).c_str()) == 0)) {
+  const std::string path = vms_path(home_) + "/" + id_;
+  if (::rename(path.c_str(), removed_path(home_, id_).c_str()) == 0) {
     return true;
+  }
+  if (errno == EXDEV) {
+    ::mkdir((vms_path(home_) + kRemovedFolder).c_str(), 0700);
+    if (::rename(path.c_str(), removed_path_in_vms(home_, id_).c_str()) == 0) {
+      return true;
+    }
   }
   if (errno == ENOENT) {
     return false;
@@ -267,7 +272,7 @@ base::Result<bool> VmFolder::hide() const {
 
 base::Status VmFolder::erase_hidden() const {
   PYRO_TRY(remove_folder(removed_path(home_, id_)));
-  return remove_folder(removed_path(vms_path(home_), id_));
+  return remove_folder(removed_path_in_vms(home_, id_));
 }
 
 bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcept {
@@ -288,14 +293,13 @@ bool begin_periodic_reap(const std::string& home, std::int64_t period_s) noexcep
 }
 
 void sweep_removed_folders(const std::string& home) {
-  for (const std::string& parent : {home, vms_path(home)}) {
-    const auto names = names_in(parent);
-    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
-      if (name.starts_with(kRemovedPrefix)) {
-        [[maybe_unused]] const auto removed = remove_folder(parent + "/" + name);
-      }
+  const auto names = names_in(home);
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    if (name.starts_with(kRemovedPrefix)) {
+      [[maybe_unused]] const auto removed = remove_folder(home + "/" + name);
     }
   }
+  [[maybe_unused]] const auto removed = remove_folder(vms_path(home) + kRemovedFolder);
 }
 
 base::Status VmFolder::rename(const char* from, const char* to) const {

@@ -1,10 +1,10 @@
 // The folder of one VM that outlives its client: $PYRO_HOME/vms/<id>/. The VM exists as long as record.json is there; a
-// folder without it is a left-over of a creation or deletion that was cut off. Its supervisor holds `lock` for as long
-// as it lives, so that the kernel tells who runs, however it ends.
+// folder without it is a left-over of a creation or deletion that was cut off. Its supervisor and its engine hold `lock`
+// for as long as they live, so that the kernel tells who runs, however they end.
 // Thread rule: an object belongs to one thread at a time. Any number of processes may work on one folder.
 #pragma once
 
-#include "base/fd.hpp"
+#include "client/file_lock.hpp"
 #include "state/vm_record.hpp"
 
 #include <optional>
@@ -32,8 +32,9 @@ class VmFolder {
 
   /// Whether the id still leads here: it does not once somebody has begun to remove it.
   [[nodiscard]] bool is_current() const noexcept;
-  /// The lock, if no supervisor and nobody else has it. Errors: NOT_FOUND (it has been removed). It is the open file's: held until every copy of it is closed.
-  [[nodiscard]] base::Result<std::optional<base::Fd>> try_lock() const;
+  /// The lock, if no supervisor and nobody else has it. A supervisor that gets the descriptor puts one of its process in the
+  /// place of this one, its engine one of its own. Errors: NOT_FOUND (it has been removed).
+  [[nodiscard]] base::Result<std::optional<FileLock>> try_lock() const;
   /// Whether somebody has it.
   [[nodiscard]] base::Result<bool> is_locked() const;
   /// A socket that listens for clients, in the place of any that was there. To be called with the lock held.
@@ -42,10 +43,8 @@ class VmFolder {
   /// Errors: STATE (none is there).
   [[nodiscard]] base::Result<std::optional<base::Fd>> connect() const;
 
-  /// Removes everything; to be called with the lock held. From the first step on nobody finds it by its id; what is cut
-  /// off halfway is a left-over.
-  [[nodiscard]] base::Status remove() const;
-  /// Its first step alone; false: somebody else has done it.
+  /// The first step of its removal, to be called with the lock held: from then on nobody finds it by its id, and what is
+  /// cut off halfway is a left-over. False: somebody else has done it.
   [[nodiscard]] base::Result<bool> hide() const;
   /// The rest of it.
   [[nodiscard]] base::Status erase_hidden() const;

@@ -38,12 +38,17 @@ std::optional<FolderStamp> stamp_of(const std::string& path) noexcept {
                      std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
 }
 
-// Gives a folder a time of change that no other change has: the fine clock's.
-void touch(const std::string& path) noexcept {
+// Gives a folder a time of change that no other change has: the fine clock's, in whole microseconds, which file systems
+// keep. Nothing if it has another one afterwards: somebody else changed it, and who does so next may leave the same time.
+std::optional<FolderStamp> touch(const std::string& path) noexcept {
   timespec times[2]{};
   times[0].tv_nsec = UTIME_OMIT;
   ::clock_gettime(CLOCK_REALTIME, &times[1]);
+  times[1].tv_nsec -= times[1].tv_nsec % 1000;
   ::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  const auto stamp = stamp_of(path);
+  const bool is_ours = stamp && stamp->changed_ns == std::int64_t{times[1].tv_sec} * 1'000'000'000 + times[1].tv_nsec;
+  return is_ours ? stamp : std::nullopt;
 }
 
 bool is_settled(pyro_vm_state state) noexcept {
@@ -129,8 +134,8 @@ std::optional<VmIndex::Change> VmIndex::begin_change() {
   }
   auto change = with_open_registry([&](Registry& registry) -> base::Result<Change> {
     PYRO_TRY_ASSIGN(auto transaction, registry.begin());
-    PYRO_TRY_ASSIGN(const auto known, registry.stamp());
-    return Change{{}, &registry, std::move(transaction), known && known == stamp_of(vms_path(home_))};
+    PYRO_TRY_ASSIGN(const bool complete, is_complete(registry));
+    return Change{{}, &registry, std::move(transaction), complete};
   });
   if (!change.ok()) {
     busy_until_ms_ = change.error().code == PYRO_ERROR_TIMEOUT ? base::monotonic_ms() + kBusyPauseMs : 0;
@@ -142,13 +147,11 @@ std::optional<VmIndex::Change> VmIndex::begin_change() {
 }
 
 void VmIndex::finish_change(std::optional<Change> change, const Update& update) {
-  const std::string path = vms_path(home_);
   if (change) {
     const auto finished = [&]() -> base::Status {
       PYRO_TRY(update(*change->registry));
       if (change->was_complete) {
-        touch(path);
-        if (const auto stamp = stamp_of(path)) {
+        if (const auto stamp = touch(vms_path(home_))) {
           PYRO_TRY(change->registry->set_stamp(*stamp));
         }
       }
@@ -159,8 +162,14 @@ void VmIndex::finish_change(std::optional<Change> change, const Update& update) 
     }
     warn(finished.error());
   }
-  // The registry does not know: whoever lists next has to look.
-  touch(path);
+  leave_mark();
+}
+
+void VmIndex::leave_mark() const {
+  const base::Fd mark(::open(mark_path().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!mark.valid()) {
+    touch(vms_path(home_));
+  }
 }
 
 base::Result<VmFolder> VmIndex::make_folder(const std::string& id) {
@@ -182,7 +191,7 @@ base::Status VmIndex::remove_folder(const VmFolder& folder) {
 
 base::Result<bool> VmIndex::is_complete(const Registry& registry) const {
   PYRO_TRY_ASSIGN(const auto known, registry.stamp());
-  return known && known == stamp_of(vms_path(home_));
+  return known && known == stamp_of(vms_path(home_)) && ::access(mark_path().c_str(), F_OK) != 0;
 }
 
 // In one transaction: somebody may be making the registry again, and it is empty at first.
@@ -210,8 +219,8 @@ std::invoke_result_t<Read, Registry&> VmIndex::read_complete(Registry& registry,
 // transaction.
 base::Status VmIndex::catch_up(Registry& registry) {
   const std::string path = vms_path(home_);
-  touch(path);
-  const auto stamp = stamp_of(path);
+  ::unlink(mark_path().c_str());
+  const auto stamp = touch(path);
   PYRO_TRY_ASSIGN(const auto names, list_vm_ids(home_));
   std::map<std::string, std::optional<std::int64_t>> rows;  // nothing: not settled
   PYRO_TRY(registry.each_row([&rows](std::string id, bool settled, std::int64_t changed_ns) {
@@ -240,12 +249,13 @@ base::Status VmIndex::catch_up(Registry& registry) {
 
 // ---- what one is
 
-void VmIndex::note_start(const VmFolder& folder) {
+bool VmIndex::note_start(const VmFolder& folder) {
   const auto noted = with_registry([&](Registry& registry) { return registry.unsettle(folder.id()); });
   if (!noted.ok()) {
     warn(noted.error());
-    touch(vms_path(home_));
+    leave_mark();
   }
+  return noted.ok();
 }
 
 base::Result<VmInfo> VmIndex::look(const VmFolder& folder) {
@@ -266,8 +276,7 @@ base::Result<VmIndex::Seen> VmIndex::see(const VmFolder& folder, std::optional<r
   auto stamp = stamp_of(path);
   if (stamp && std::abs(base::realtime_ns() - stamp->changed_ns) < kCoarseNs) {
     // The next change is to show.
-    touch(path);
-    stamp = stamp_of(path);
+    stamp = touch(path);
   }
   seen.changed_ns = stamp ? stamp->changed_ns : 0;
   const auto from = with_registry([&](Registry& registry) { return registry.journal(folder.id()); });

@@ -3,7 +3,8 @@
 //
 //   Which VMs there are: the registry keeps the time of change of vms/ for which it is complete. Who makes or removes a
 //   folder does it within a transaction of the registry, and moves that time along if it was right before. However that
-//   is cut off, and whoever else changes vms/, the times differ, and the next list reads vms/ again.
+//   is cut off, and whoever else changes vms/, the times differ, and the next list reads vms/ again. Who cannot tell the
+//   registry leaves a mark in vms/ behind the change, since somebody else may be moving the time along meanwhile.
 //   What one is: a VM that runs, or that somebody works on, is always looked at. Who starts one says so first, with its
 //   lock held. Of the others the row is right while the folder's time of change is the row's.
 //
@@ -42,8 +43,9 @@ class VmIndex {
   base::Result<VmFolder> make_folder(const std::string& id);
   /// VmFolder::remove(), and its row.
   base::Status remove_folder(const VmFolder& folder);
-  /// It is about to be started; to be called with its lock held, before anything in the folder changes.
-  void note_start(const VmFolder& folder);
+  /// It is about to be started; to be called with its lock held, before anything in the folder changes. False: the
+  /// registry could not be told; to be called again when it has changed.
+  bool note_start(const VmFolder& folder);
   /// look_at_vm(), without reading again what was read of its journal before; keeps what was seen.
   base::Result<VmInfo> look(const VmFolder& folder);
 
@@ -95,6 +97,9 @@ class VmIndex {
   [[nodiscard]] bool is_usable() const noexcept;
   std::optional<Change> begin_change();
   void finish_change(std::optional<Change> change, const Update& update);
+  [[nodiscard]] std::string mark_path() const { return vms_path(home_) + "/.changed"; }
+  /// The registry does not know of a change that was just made.
+  void leave_mark() const;
   base::Result<bool> is_complete(const registry::Registry& registry) const;
   base::Status catch_up(registry::Registry& registry);
   /// Gives what `read` gives of a registry that is complete.

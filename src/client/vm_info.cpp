@@ -7,6 +7,7 @@
 #include "client/process_usage.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <fcntl.h>
 
@@ -21,6 +22,9 @@ namespace {
 constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kMsNs = 1'000'000;
 constexpr std::size_t kMaxReasonBytes = 1024;
+// Of a VM.
+constexpr std::size_t kJsonFields = 20;
+constexpr std::size_t kJsonBytes = 8 * 1024;
 // How a supervisor begins the reason when a TTL or lifetime was over.
 constexpr std::string_view kExpired = "expired";
 
@@ -49,14 +53,15 @@ void conclude(VmInfo& info) {
   }
 }
 
-json::object to_json(const pyro_vm_info& row) {
-  json::object labels;
+json::object to_json(const pyro_vm_info& row, const json::storage_ptr& memory) {
+  json::object labels(memory);
   for (std::size_t i = 0; i < row.label_count; ++i) {
     const std::string_view label = row.labels[i];
     const auto equals = label.find('=');
     labels[json::string_view(label.data(), equals)] = json::string(label.substr(equals + 1));
   }
-  json::object out;
+  json::object out(memory);
+  out.reserve(kJsonFields);
   out["id"] = row.id;
   out["state"] = vm_state_name(static_cast<pyro_vm_state>(row.state));
   out["reason"] = row.reason;
@@ -211,11 +216,16 @@ std::int64_t delete_at(const VmInfo& info) noexcept {
 std::unique_ptr<OwnedVms> make_vm_list(const std::vector<VmInfo>& infos, state::VmKind kind) {
   const char* key = kind == state::VmKind::task ? "tasks" : "vms";
   auto list = std::make_unique<OwnedVms>();
-  json::array rows;
+  // Row by row, each in the same memory: there may be very many.
+  std::string& text = list->json_text;
+  text = fmt::format("{{\"{}\":[", key);
+  std::array<unsigned char, kJsonBytes> buffer;
   for (const VmInfo& info : infos) {
-    rows.push_back(to_json(add_row(*list, info)));
+    json::monotonic_resource memory(buffer.data(), buffer.size());
+    text += text.back() == '[' ? "" : ",";
+    text += json::serialize(to_json(add_row(*list, info), &memory));
   }
-  list->json_text = json::serialize(json::object{{key, std::move(rows)}});
+  text += "]}";
   list->seal();
   return list;
 }

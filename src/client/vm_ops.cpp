@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "client/start_vm_op.hpp"
+#include "client/vm_cgroup.hpp"
 #include "client/vm_index.hpp"
 
 #include <algorithm>
@@ -160,6 +161,7 @@ void DeleteVmOp::stop() noexcept {
 }
 
 base::Status DeleteVmOp::tell_deleted() {
+  sweep_cgroups(settings().cgroup);
   std::vector<VmInfo> deleted;
   if (info_) {
     deleted.push_back(std::move(*info_));

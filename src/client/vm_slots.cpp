@@ -101,11 +101,13 @@ class Slots {
   // So that looking at all is looking at few.
   void cut(off_t slots) const { [[maybe_unused]] const int done = ::ftruncate(file_.get(), slots * kSlotBytes); }
 
-  // A lock for reading is enough to be seen, and can be had with a descriptor that cannot write.
+  // A lock for reading is enough to be seen, and can be had with a descriptor that cannot write. The supervisor learns
+  // from the file's position which one it is.
   [[nodiscard]] base::Status take(off_t number) const {
     struct flock lock = make_lock(F_RDLCK, number * kSlotBytes);
-    return ::fcntl(file_.get(), F_OFD_SETLK, &lock) == 0 ? base::success()
-                                                         : base::Status(base::errno_error(errno, "cannot take a slot"));
+    const bool taken =
+        ::lseek(file_.get(), lock.l_start, SEEK_SET) >= 0 && ::fcntl(file_.get(), F_OFD_SETLK, &lock) == 0;
+    return taken ? base::success() : base::Status(base::errno_error(errno, "cannot take a slot"));
   }
   [[nodiscard]] base::Fd release() { return std::move(file_); }
 
@@ -114,40 +116,24 @@ class Slots {
   base::Fd file_;
 };
 
-// Held by one starter at a time, until it is destroyed.
-class StartersLock {
- public:
-  static base::Result<StartersLock> take(const std::string& home) {
-    PYRO_TRY_ASSIGN(base::Fd file, base::open_file(home + kStartersFileName, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-    const std::int64_t deadline_ms = base::monotonic_ms() + kBusyMs;
-    while (true) {
-      struct flock lock = make_lock(F_WRLCK, 0);
-      if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) {
-        return StartersLock(std::move(file));
-      }
-      if (errno != EAGAIN && errno != EACCES) {
-        return base::errno_error(errno, "cannot lock the slots of VMs");
-      }
-      if (base::monotonic_ms() >= deadline_ms) {
-        return base::make_error(PYRO_ERROR_TIMEOUT, "another process is starting a VM, and does not get on: try again");
-      }
-      ::poll(nullptr, 0, kRetryMs);
+// Held by one starter at a time.
+base::Result<FileLock> lock_starters(const std::string& home) {
+  PYRO_TRY_ASSIGN(base::Fd file, base::open_file(home + kStartersFileName, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  const std::int64_t deadline_ms = base::monotonic_ms() + kBusyMs;
+  while (true) {
+    struct flock lock = make_lock(F_WRLCK, 0);
+    if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) {
+      return FileLock(std::move(file));
     }
-  }
-  StartersLock(StartersLock&&) = default;
-  StartersLock& operator=(StartersLock&&) = delete;
-  ~StartersLock() {
-    // Closing would not do: a child that another thread forked meanwhile has the descriptor as well.
-    struct flock lock = make_lock(F_UNLCK, 0);
-    if (file_.valid()) {
-      ::fcntl(file_.get(), F_OFD_SETLK, &lock);
+    if (errno != EAGAIN && errno != EACCES) {
+      return base::errno_error(errno, "cannot lock the slots of VMs");
     }
+    if (base::monotonic_ms() >= deadline_ms) {
+      return base::make_error(PYRO_ERROR_TIMEOUT, "another process is starting a VM, and does not get on: try again");
+    }
+    ::poll(nullptr, 0, kRetryMs);
   }
-
- private:
-  explicit StartersLock(base::Fd file) : file_(std::move(file)) {}
-  base::Fd file_;
-};
+}
 
 struct Look {
   SlotUse use;
@@ -207,7 +193,7 @@ std::uint64_t expected_memory_mib(const SlotRequest& request, double overcommit)
          (request.engine == PYRO_ENGINE_KVM ? kKvmMib : kSoftwareMib);
 }
 
-base::Result<base::Fd> take_slot(const Settings& settings, const SlotRequest& request) {
+base::Result<FileLock> take_slot(const Settings& settings, const SlotRequest& request) {
   PYRO_TRY(ensure_home(settings.home));
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kFileBytes) {
@@ -218,13 +204,13 @@ base::Result<base::Fd> take_slot(const Settings& settings, const SlotRequest& re
   const Caps caps = with_defaults(settings.caps, settings.home);
   PYRO_TRY_ASSIGN(const Slots all, Slots::open(settings.home, O_RDWR | O_CREAT));
   PYRO_TRY_ASSIGN(Slots own, Slots::open(settings.home, O_RDONLY));
-  PYRO_TRY_ASSIGN(const StartersLock lock, StartersLock::take(settings.home));
+  PYRO_TRY_ASSIGN(const FileLock lock, lock_starters(settings.home));
   PYRO_TRY_ASSIGN(const Look look, look_at(all, caps.mem_overcommit));
   PYRO_TRY(check_caps(caps, look.use, request, settings.home));
   all.cut(look.end);
   PYRO_TRY(all.write(look.first_free, request));
   PYRO_TRY(own.take(look.first_free));
-  return own.release();
+  return FileLock(own.release());
 }
 
 base::Result<SlotUse> look_at_slots(const Settings& settings) {

@@ -5,7 +5,6 @@
 #include "base/io.hpp"
 #include "client/home.hpp"
 #include "client/programs.hpp"
-#include "client/vm_slots.hpp"
 
 #include <algorithm>
 #include <random>
@@ -131,6 +130,7 @@ base::Result<std::unique_ptr<VmLink>> VmStart::launch(EnvironmentFiles files, ba
   PYRO_TRY_ASSIGN(const std::string supervisor, find_helper(settings, "pyro-vm"));
   PYRO_TRY_ASSIGN(const std::string agent_path, find_helper(settings, "pyro-agent"));
   PYRO_TRY_ASSIGN(const base::Fd engine, open_engine(settings, engine_));
+  PYRO_TRY_ASSIGN(cgroup_, VmCgroup::make(settings.cgroup, vm_id_));
   // Started first: its exec goes on while the rest is opened here.
   PYRO_TRY_ASSIGN(auto vm, VmLink::start(supervisor, poller_, kept ? VmLink::Bond::none : VmLink::Bond::child));
   launched_ms_ = base::monotonic_ms();
@@ -156,13 +156,11 @@ base::Result<std::unique_ptr<VmLink>> VmStart::launch(EnvironmentFiles files, ba
   configure.outlives_client = kept;
   // In the order of wire::ConfigureFd.
   std::vector<int> fds{client.get(),  files.kernel.get(), files.initramfs.get(), agent.get(), files.root.get(),
-                       scratch.get(), own.disk.get(),     engine.get(),          slot_.get()};
+                       scratch.get(), own.disk.get(),     engine.get(),          slot_.fd(),  cgroup_.procs()};
   if (kept) {
     fds.insert(fds.end(), {own.listener.get(), own.commands.get(), own.output.get(), own.lock.get()});
   }
   PYRO_TRY(vm->send_first(wire::message_frame(wire::FrameType::configure, 0, configure), fds));
-  // The VM has it now, until its end. A child that the host forks must not have it too.
-  slot_.reset();
   return vm;
 }
 
@@ -173,7 +171,8 @@ void VmStart::stop() noexcept {
   if (image_) {
     image_->stop();
   }
-  slot_.reset();
+  slot_.release();
+  cgroup_ = VmCgroup();
 }
 
 }  // namespace pyro::client

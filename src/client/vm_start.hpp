@@ -11,7 +11,9 @@
 #include "client/kvm_probe.hpp"
 #include "client/poller.hpp"
 #include "client/run_request.hpp"
+#include "client/vm_cgroup.hpp"
 #include "client/vm_link.hpp"
+#include "client/vm_slots.hpp"
 
 #include <functional>
 #include <memory>
@@ -76,8 +78,9 @@ class VmStart {
   std::optional<ProbeRun> probe_;
   std::optional<KvmProbe> kvm_;
   std::unique_ptr<ImageChild> image_;
-  /// Among the VMs of the home folder, until the supervisor has it.
-  base::Fd slot_;
+  /// Among the VMs of the home folder.
+  FileLock slot_;
+  VmCgroup cgroup_;
   /// What pyro-image was asked for so far.
   std::vector<std::string> asked_;
 };

@@ -9,7 +9,6 @@
 #include "tree/paths.hpp"
 #include "tree/walker.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -100,14 +99,6 @@ class Baseline {
   bool ended_ = false;
 };
 
-// The order in which a Walker gives them: "a/b" comes behind "a" and before "a.txt".
-bool comes_before(const std::string& left, const std::string& right) {
-  return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(), [](char a, char b) {
-    const auto rank = [](char c) { return c == '/' ? 0 : static_cast<int>(static_cast<unsigned char>(c)) + 1; };
-    return rank(a) < rank(b);
-  });
-}
-
 bool is_changed(const wire::FileEntry& before, const wire::FileEntry& now) {
   if (before.type != now.type || before.mode != now.mode || before.target != now.target) {
     return true;
@@ -171,10 +162,10 @@ VerbResult diff(const wire::FileRequest& request) {
   PYRO_TRY(advance());
   while ((now || baseline.entry() != nullptr) && !report.truncated) {
     const wire::FileEntry* before = baseline.entry();
-    if (before == nullptr || (now && comes_before(now->path, before->path))) {
+    if (before == nullptr || (now && tree::comes_before(now->path, before->path))) {
       PYRO_TRY(tell(*now, wire::FileChange::added));
       PYRO_TRY(advance());
-    } else if (!now || comes_before(before->path, now->path)) {
+    } else if (!now || tree::comes_before(before->path, now->path)) {
       PYRO_TRY(tell(*before, wire::FileChange::removed));
       PYRO_TRY(baseline.next());
     } else {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 
 #include <fcntl.h>
@@ -24,10 +25,19 @@ namespace pyro::jail {
 namespace {
 
 // Steps between fork() and exec(), reported by number over a pipe: nothing there may allocate.
-enum Step : int { step_parent, step_fds, step_limits, step_user, step_capabilities, step_privileges, step_exec };
-constexpr std::array<const char*, 7> kStepNames = {
-    "tie it to its supervisor", "hand it its descriptors",  "set its limits",     "give it a user of its own",
-    "drop its capabilities",    "forbid it new privileges", "execute its program"};
+enum Step : int {
+  step_parent,
+  step_fds,
+  step_lock,
+  step_limits,
+  step_user,
+  step_capabilities,
+  step_privileges,
+  step_exec
+};
+constexpr std::array<const char*, 8> kStepNames = {
+    "tie it to its supervisor",  "hand it its descriptors", "lock its files",           "set its limits",
+    "give it a user of its own", "drop its capabilities",   "forbid it new privileges", "execute its program"};
 
 struct StepError {
   int step;
@@ -42,6 +52,20 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   }
   out.push_back(nullptr);
   return out;
+}
+
+bool close_between(int first, int last) noexcept {
+  return first > last || ::syscall(SYS_close_range, static_cast<unsigned>(first), static_cast<unsigned>(last), 0U) == 0;
+}
+
+bool hold_locks(const std::vector<std::pair<int, off_t>>& files) noexcept {
+  return std::all_of(files.begin(), files.end(), [](const auto& file) {
+    struct flock lock {};
+    lock.l_type = F_RDLCK;
+    lock.l_whence = SEEK_CUR;
+    lock.l_len = file.second;
+    return ::fcntl(file.first, F_SETLK, &lock) == 0;
+  });
 }
 
 bool limit(__rlimit_resource resource, std::uint64_t value) noexcept {
@@ -85,7 +109,8 @@ bool place_fds(const std::vector<std::pair<int, int>>& wanted, int* status_pipe,
       return false;
     }
   }
-  // Everything else closes at exec; numbers between the targets must not leak either.
+  // Nothing else stays, numbers between the targets included: at exec it would be too late, since closing a copy of a
+  // file that is locked drops the lock.
   const auto is_target = [&wanted](int fd) {
     return fd <= 2 || std::any_of(wanted.begin(), wanted.end(), [fd](const auto& pair) { return pair.second == fd; });
   };
@@ -94,7 +119,8 @@ bool place_fds(const std::vector<std::pair<int, int>>& wanted, int* status_pipe,
       ::close(fd);
     }
   }
-  return ::syscall(SYS_close_range, static_cast<unsigned>(above), ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) == 0;
+  const auto [low, high] = std::minmax(status_copy, *placed_program);
+  return close_between(above, low - 1) && close_between(low + 1, high - 1) && close_between(high + 1, INT_MAX);
 }
 
 // Network and System V IPC of its own, empty ones. Best effort: many hosts forbid it to ordinary users.
@@ -118,6 +144,9 @@ void leave_network() noexcept {
   int program = -1;
   if (!place_fds(options.fds, &status_pipe, options.program, &program)) {
     fail(step_fds);
+  }
+  if (!hold_locks(options.locked_fds)) {
+    fail(step_lock);
   }
   if (!limit(RLIMIT_AS, options.limits.address_space_bytes) || !limit(RLIMIT_FSIZE, options.limits.file_size_bytes) ||
       !limit(RLIMIT_NOFILE, options.limits.open_files) || !lower_limit(RLIMIT_CORE, 0)) {

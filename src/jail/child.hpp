@@ -34,6 +34,9 @@ struct ChildOptions {
   std::vector<std::string> readable_paths;
   /// Those of the child's descriptors (its numbers) that it may open again by /proc/self/fd for reading.
   std::vector<int> readable_fds;
+  /// Those of them which the child's process is to hold a lock of (POSIX, for reading), and how many bytes from where the
+  /// file is at (0: to its end): locks of this process end with it, not with the child.
+  std::vector<std::pair<int, off_t>> locked_fds;
 };
 
 /// A started child. Destroying it kills and reaps the child.

@@ -145,7 +145,9 @@ base::Error Database::error(int code) const {
       if (reason != 0) {
         return base::errno_error(reason, fmt::format("cannot use the registry {} ({})", path_, text));
       }
-      return base::make_error(PYRO_ERROR_INTERNAL, "cannot use the registry {}: {}", path_, text);
+      // Why it cannot be written SQLite found out when it opened the file, and did not keep.
+      return base::make_error(code == SQLITE_READONLY ? PYRO_ERROR_INVALID : PYRO_ERROR_INTERNAL,
+                              "cannot use the registry {}: {}", path_, text);
     default:
       return base::make_error(PYRO_ERROR_INTERNAL, "the registry {}: {} ({})", path_, text, code);
   }

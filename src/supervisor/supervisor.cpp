@@ -3,12 +3,14 @@
 #include "base/build_id.hpp"
 #include "base/clock.hpp"
 #include "base/text.hpp"
+#include "jail/confine.hpp"
 #include "supervisor/unexpected.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/random.h>
 
 namespace pyro::supervisor {
@@ -28,12 +30,30 @@ constexpr std::size_t kMaxDispatchBacklogBytes = wire::kMaxArgumentBytes;
 // How large the journal's files may become, holes included. Beyond it output is not recorded and no command starts.
 constexpr std::uint64_t kMaxJournalFileBytes = std::uint64_t{1} << 40;
 
+constexpr off_t kWholeFile = 0;  // fcntl(2)
+constexpr off_t kSlotBytes = 1;
+
 template <std::size_t N>
 base::Status fill_random(std::array<std::byte, N>& out) {
   if (::getrandom(out.data(), out.size(), 0) != static_cast<ssize_t>(out.size())) {
     return base::errno_error(errno, "cannot get random bytes");
   }
   return base::success();
+}
+
+// A lock that comes with a descriptor is the open file's: children that the host forked in the meantime have it as well, and
+// would keep it beyond our end. One of this process takes its place, from where the file is at (client/file_lock.hpp).
+void take_over_lock(const base::Fd& file, off_t bytes) {
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_CUR;
+  lock.l_len = bytes;
+  // Beside an exclusive one there is no other.
+  ::fcntl(file.get(), F_OFD_SETLK, &lock);
+  if (::fcntl(file.get(), F_SETLK, &lock) == 0) {
+    lock.l_type = F_UNLCK;
+    ::fcntl(file.get(), F_OFD_SETLK, &lock);
+  }
 }
 
 }  // namespace
@@ -85,6 +105,8 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
       static_cast<std::size_t>(outlives_client_ ? wire::ConfigureFd::count_outliving : wire::ConfigureFd::count)) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
   }
+  take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)], kSlotBytes);
+  PYRO_TRY(jail::join_cgroup(fds[static_cast<std::size_t>(wire::ConfigureFd::cgroup)].get()));
   if (outlives_client_) {
     const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
     listener_ = take(wire::ConfigureFd::listener);
@@ -127,6 +149,7 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.slot = take(wire::ConfigureFd::slot);
   if (outlives_client_) {
     machine.lock = take(wire::ConfigureFd::lock);
+    take_over_lock(machine.lock, kWholeFile);
   }
   machine.use_kvm = config.engine == wire::EngineKind::kvm;
   machine.keeps_disk = outlives_client_;

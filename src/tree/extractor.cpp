@@ -60,11 +60,18 @@ Result<std::string> plain_path(const std::string& path, std::size_t max_bytes) {
 
 }  // namespace
 
-Extractor::Extractor(Fd root, const Limits& limits, std::string shown_root)
-    : root_(std::move(root)), limits_(limits), shown_root_(std::move(shown_root)) {}
+Extractor::Extractor(Fd root, const Limits& limits, std::string shown_root, mode_t umask)
+    : root_(std::move(root)),
+      limits_(limits),
+      shown_root_(std::move(shown_root)),
+      permissions_(kPermissions & ~umask) {}
 
-Extractor::Extractor(Fd root, std::string name, const Limits& limits, std::string shown_path)
-    : root_(std::move(root)), single_name_(std::move(name)), limits_(limits), shown_root_(std::move(shown_path)) {}
+Extractor::Extractor(Fd root, std::string name, const Limits& limits, std::string shown_path, mode_t umask)
+    : root_(std::move(root)),
+      single_name_(std::move(name)),
+      limits_(limits),
+      shown_root_(std::move(shown_path)),
+      permissions_(kPermissions & ~umask) {}
 
 std::string Extractor::shown_entry(const std::string& path) const {
   return single_name_ ? shown_root_ : shown_root_ + "/" + path;
@@ -157,7 +164,7 @@ Status Extractor::finish_file() {
   const TarEntry& entry = reader_.entry();
   const std::string path = shown_entry(entry.path);
   const timespec times[2] = {{0, UTIME_NOW}, {entry.mtime, 0}};
-  if (::fchmod(file_->fd(), entry.mode & kPermissions) != 0) {
+  if (::fchmod(file_->fd(), entry.mode & permissions_) != 0) {
     return file_error(errno, "cannot set the mode of", path);
   }
   // A time that this file system cannot hold is no reason to fail.
@@ -177,7 +184,7 @@ Status Extractor::make_directory(const Place& place) {
     return file_error(errno, "cannot make the directory", shown_entry(entry.path));
   }
   const Fd made(::openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!made.valid() || ::fchmod(made.get(), (entry.mode & kPermissions) | kOwnerAll) != 0) {
+  if (!made.valid() || ::fchmod(made.get(), (entry.mode & permissions_) | kOwnerAll) != 0) {
     return file_error(errno == ELOOP ? ENOTDIR : errno, "cannot make the directory", shown_entry(entry.path));
   }
   return base::success();

@@ -12,15 +12,17 @@
 #include <optional>
 #include <string>
 
+#include <sys/types.h>
+
 namespace pyro::tree {
 
 class Extractor {
  public:
-  /// `root`: a directory. `shown_root` is for messages.
-  Extractor(base::Fd root, const Limits& limits, std::string shown_root);
+  /// `root`: a directory. `shown_root` is for messages. `umask`: permission bits that nothing gets.
+  Extractor(base::Fd root, const Limits& limits, std::string shown_root, mode_t umask = 0);
   /// The stream is one file (not a directory, not a link), and is to be `name` in `root`, whatever it is called there.
   /// An empty name: as it is called there.
-  Extractor(base::Fd root, std::string name, const Limits& limits, std::string shown_path);
+  Extractor(base::Fd root, std::string name, const Limits& limits, std::string shown_path, mode_t umask = 0);
 
   /// The next piece. Errors are final: INVALID, UNSUPPORTED, LIMIT, STATE and what keeps a file from being made.
   base::Status feed(base::ByteView bytes);
@@ -52,6 +54,8 @@ class Extractor {
   std::optional<std::string> single_name_;
   Limits limits_;
   std::string shown_root_;
+  /// Permission bits that entries get if they have them.
+  std::uint32_t permissions_;
   TarReader reader_;
   Counts counts_;
   /// Made on the way to an entry.

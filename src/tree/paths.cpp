@@ -2,6 +2,7 @@
 
 #include "tree/file_error.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -26,6 +27,27 @@ std::string without_slashes(std::string path) {
 
 std::string last_name(const std::string& path) {
   return split(without_slashes(path)).name;
+}
+
+bool is_plain(std::string_view path) {
+  while (true) {
+    const std::size_t end = std::min(path.find('/'), path.size());
+    const auto name = path.substr(0, end);
+    if (name.empty() || name == "." || name == "..") {
+      return false;
+    }
+    if (end == path.size()) {
+      return true;
+    }
+    path.remove_prefix(end + 1);
+  }
+}
+
+bool comes_before(std::string_view left, std::string_view right) {
+  return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(), [](char a, char b) {
+    const auto rank = [](char c) { return c == '/' ? 0 : static_cast<int>(static_cast<unsigned char>(c)) + 1; };
+    return rank(a) < rank(b);
+  });
 }
 
 bool is_directory(const std::string& path) {

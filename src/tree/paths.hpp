@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace pyro::tree {
 
@@ -20,6 +21,11 @@ SplitPath split(const std::string& path);
 std::string without_slashes(std::string path);
 /// The last name of that.
 std::string last_name(const std::string& path);
+
+/// Whether `path` is names with one slash between them, none of them "." or "..": what a Walker gives.
+bool is_plain(std::string_view path);
+/// The order in which a Walker gives paths: "a/b" comes behind "a" and before "a.txt".
+bool comes_before(std::string_view left, std::string_view right);
 
 bool is_directory(const std::string& path);
 /// For reading. Errors: as file_error().

@@ -62,6 +62,8 @@ Status Walker::enter(Fd directory, std::size_t path_size) {
     level.names.emplace_back(entry->d_name);
   }
   std::sort(level.names.begin(), level.names.end(), std::greater<>());
+  // A directory that changes while it is read may give a name twice.
+  level.names.erase(std::unique(level.names.begin(), level.names.end()), level.names.end());
   levels_.push_back(std::move(level));
   return base::success();
 }

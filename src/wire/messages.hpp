@@ -182,7 +182,8 @@ enum class ConfigureFd : std::uint8_t {
   scratch,     // pristine ext4 image
   delta,       // empty unnamed file for what the guest writes; of a VM that outlives its client, its whole disk
   engine,      // software: QEMU's program file (O_PATH); kvm: /dev/kvm
-  slot,        // held for as long as anything of the VM lives: it counts among the VMs of its home folder
+  slot,        // where this file is at, supervisor or engine hold a lock: it counts among the VMs of its home
+  cgroup,      // cgroup.procs of the one that it is to be in; /dev/null: it stays where it is
   count,
   // Only of a VM that outlives its client.
   listener = count,  // socket for other clients

@@ -264,6 +264,30 @@ class Trees(FileTest):
         self.assertEqual(tree_of(copy), tree_of(source))
         self.assertEqual(execute(self.task_id, "cat tree/dir/deep/n*"), "long name")
 
+    def test_what_fails_on_the_host_is_told_as_that(self):
+        execute(self.task_id, "mkdir d; head -c 1000000 /dev/zero >d/f")
+        limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh", PYRO, "task", "cp", "--json"]
+        for source, target, more in (("d/f", "f", []), ("d", "d", []), ("d", "t.tar", ["--tar"])):
+            with self.subTest(target):
+                done = subprocess.run([*limited, *more, self.remote(source), self.local(target)], stdout=subprocess.PIPE, check=False)
+                error = json.loads(done.stdout)["error"]
+                self.assertEqual((done.returncode, error["code"]), (EXIT_FAILED, "limit"))
+                self.assertIn(self.local(target), error["message"])
+                self.assertIn("File too large (on this host; in the guest nothing was changed)", error["message"])
+        # And what fails in the guest is told as that: not as a guest that is lost.
+        code, message = refusal("cat", self.task_id, "/proc/self/mem")
+        self.assertEqual((code, "/proc/self/mem" in message), ("internal", True), message)
+
+    def test_a_download_has_the_caller_s_umask(self):
+        execute(self.task_id, "umask 0; mkdir -m 1777 d; touch d/f; chmod 4777 d/f")
+        for umask, directory, file in ((0o022, 0o755, 0o755), (0o077, 0o700, 0o700), (0, 0o777, 0o777)):
+            copy = self.local(f"copy{umask}")
+            task("cp", self.remote("d"), copy, umask=umask)
+            task("cp", self.remote("d/f"), copy + "f", umask=umask)
+            task("cp", "--tar", self.remote("d"), copy + ".tar", umask=umask)
+            self.assertEqual([stat.S_IMODE(os.stat(copy + name).st_mode) for name in ("", "/f", "f", ".tar")],
+                             [directory, file, file, 0o666 & ~umask])
+
     def test_single_files(self):
         with open(self.local("f"), "wb") as file:
             file.write(b"content")
@@ -344,13 +368,31 @@ class Trees(FileTest):
         # It does not fit.
         self.assertEqual(refusal("create", "--disk", "64", "--seed", self.local("seed"), BASE)[0], "limit")
         self.assertEqual(tasks(), before)
-        # pylint: disable=consider-using-with
-        creator = subprocess.Popen([PYRO, "task", "create", "-q", "--max-lifetime", str(DEADLINE), "--seed",
-                                    self.local("seed"), BASE], stdout=subprocess.DEVNULL)
-        wait_until(lambda: tasks() != before, 60, "nothing is created")
-        creator.send_signal(signal.SIGINT)
-        self.assertEqual(creator.wait(60), 128 + signal.SIGINT)
-        self.assertEqual(tasks(), before)
+        vms = os.path.join(os.environ["PYRO_HOME"], "vms")
+        for signal_number, ends_with in ((signal.SIGINT, 128 + signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)):
+            folders = set(os.listdir(vms))
+            running = self.left_over()
+            # pylint: disable=consider-using-with
+            creator = subprocess.Popen([PYRO, "task", "create", "--max-lifetime", str(DEADLINE), "--seed",
+                                        self.local("seed"), BASE], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            self.addCleanup(creator.stderr.close)
+            while b"upload of /workspace" not in creator.stderr.readline():
+                self.assertIsNone(creator.poll())
+            self.assertEqual(tasks(), before)
+            # One whose supervisor is slow to end is nothing to wait for.
+            stopped = self.left_over() - running
+            self.assertTrue(stopped)
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            began = time.monotonic()
+            creator.send_signal(signal_number)
+            self.assertEqual(creator.wait(60), ends_with)
+            self.assertLess(time.monotonic() - began, 1)
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+            self.assertEqual(tasks(), before)
+            self.assertEqual(set(os.listdir(vms)) == folders, signal_number == signal.SIGINT)
+            wait_until(lambda: self.left_over() == running, 10, "its VM goes on")  # pylint: disable=cell-var-from-loop
 
     def test_without_a_seed_all_is_new(self):
         self.assertEqual(task_json("diff", self.task_id)["files"], [])

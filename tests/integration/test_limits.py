@@ -1,7 +1,10 @@
 """Caps for all VMs of a home folder together: never overshot, refused with the figures, freed at once."""
 import json
 import os
+import signal
 import subprocess
+import tempfile
+import threading
 import time
 import unittest
 
@@ -34,6 +37,92 @@ class LimitsTest(RegistryTest):
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         return process
+
+
+def cgroup_with_cpu():
+    """A directory of cgroup version 2 whose children may have the CPU controller; None: there is none."""
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        mounts = [line.split()[1] for line in file if line.split()[2] == "cgroup2"]
+    for mount in mounts if os.geteuid() == 0 else ():
+        with open(os.path.join(mount, "cgroup.controllers"), encoding="ascii") as file:
+            if "cpu" in file.read().split():
+                return mount
+    return None
+
+
+class Shares(LimitsTest):
+    """Equal shares of CPU, in cgroups."""
+
+    def setUp(self):
+        super().setUp()
+        mount = cgroup_with_cpu()
+        if mount is None:
+            self.skipTest("no cgroup of version 2 with the CPU controller here, or no root")
+        with open(os.path.join(mount, "cgroup.subtree_control"), "w", encoding="ascii") as file:
+            file.write("+cpu")
+        self.cgroup = tempfile.mkdtemp(prefix="pyro-test-", dir=mount)
+        self.addCleanup(os.rmdir, self.cgroup)
+        self.env["PYRO_CGROUP"] = self.cgroup
+
+    def cgroups(self):
+        """Names of those of VMs."""
+        return {name for name in os.listdir(self.cgroup) if name.startswith("pyro-")}
+
+    def used(self, task_id):
+        """CPU time of a VM, microseconds."""
+        with open(os.path.join(self.cgroup, "pyro-" + task_id, "cpu.stat"), encoding="ascii") as file:
+            return int(next(line.split()[1] for line in file if line.startswith("usage_usec")))
+
+    def test_one_busy_loop_gets_as_much_as_four(self):
+        cpus = os.sched_getaffinity(0)
+        self.addCleanup(os.sched_setaffinity, 0, cpus)
+        # All on one CPU, VMs included: else there is nothing to share.
+        os.sched_setaffinity(0, {min(cpus)})
+        few = self.create_task()
+        many = self.output("task", "create", "--memory", "256", "--cpus", "4", "--max-lifetime", "600", BASE).strip()
+        self.addCleanup(self.output, "task", "delete", many)
+        self.assertEqual(self.cgroups(), {"pyro-" + few, "pyro-" + many})
+        for task_id, loops in ((few, 1), (many, 4)):
+            for _ in range(loops):
+                self.output("task", "exec", "-d", "--timeout", "300", task_id, "-c", "while :; do :; done")
+        time.sleep(3)
+        before = {one: self.used(one) for one in (few, many)}
+        time.sleep(10)
+        spent = {one: self.used(one) - before[one] for one in (few, many)}
+        self.assertLess(0.8, spent[few] / spent[many], spent)
+        self.assertLess(spent[few] / spent[many], 1.25, spent)
+
+    def test_a_cgroup_goes_with_its_vm_whoever_is_killed(self):
+        self.assertEqual(self.run_pyro("run", *SMALL, BASE, "--", "true").returncode, 0)
+        task_id = self.create_task()
+        self.assertEqual(self.cgroups(), {"pyro-" + task_id})
+        with open(os.path.join(self.home, "vms", task_id, "run.json"), encoding="utf-8") as file:
+            kill(json.load(file)["pid"])
+        wait_until(lambda: not self.left_over(), 5, "the VM goes on")
+        self.output("task", "reap")
+        self.assertEqual(self.cgroups(), set())
+        self.output("task", "start", task_id)
+        self.assertEqual(self.cgroups(), {"pyro-" + task_id})
+        self.output("task", "delete", task_id)
+        self.output("task", "reap")
+        self.assertEqual(self.cgroups(), set())
+        checks = json.loads(self.output("doctor", "--json"))["checks"]
+        self.assertIn(self.cgroup, next(check["message"] for check in checks if check["name"] == "cpu-shares"))
+
+
+class WrongCgroup(LimitsTest):
+    """What cannot be used."""
+
+    def test_a_cgroup_that_cannot_be_used_is_said(self):
+        for path, why in (("/none", "No such file"), ("/tmp", "no cgroup of version 2")):
+            self.env["PYRO_CGROUP"] = path
+            message = self.refused("invalid", "task", "create", BASE)
+            self.assertIn(why, message)
+            self.assertIn(path, message)
+            checks = json.loads(pyro("doctor", "--json", env=self.env).stdout)["checks"]
+            self.assertIn(why, next(check["message"] for check in checks if check["name"] == "cpu-shares"))
+        with self.assertRaises(libpyro.InvalidError), libpyro.Pyro(home=self.home, cgroup="/tmp") as instance:
+            instance.run_in_vm(BASE, "true")
 
 
 class Caps(LimitsTest):
@@ -114,6 +203,77 @@ class Caps(LimitsTest):
             client.kill()
             client.wait()
         wait_until(lambda: self.vms() == 0, 5, "slots are not given back")
+
+    def test_a_child_that_the_host_forks_during_a_start_holds_nothing_of_a_task(self):
+        children = []
+
+        def fork_all_the_time():
+            while not done.is_set() and len(children) < 500:
+                child = os.fork()
+                if child == 0:
+                    signal.pause()
+                    os._exit(0)
+                children.append(child)
+                time.sleep(0.0005)
+
+        def end_children():
+            for child in children:
+                kill(child)
+                os.waitpid(child, 0)
+            children.clear()
+        self.addCleanup(end_children)
+        with libpyro.Pyro(home=self.home) as instance:
+            for end in ("stop", "kill"):
+                with self.subTest(end):
+                    done = threading.Event()
+                    forker = threading.Thread(target=fork_all_the_time)
+                    forker.start()
+                    task_id = instance.create_task(BASE, mem_mib=256, boot_timeout_seconds=DEADLINE).id
+                    done.set()
+                    forker.join()
+                    if end == "stop":
+                        instance.stop_task(task_id)
+                    else:
+                        with open(os.path.join(self.home, "vms", task_id, "run.json"), encoding="utf-8") as file:
+                            kill(json.load(file)["pid"])
+                        wait_until(lambda: instance.list_tasks(states=["failed"]), 2, "it counts as running")
+                        with self.assertRaises(libpyro.StateError):
+                            instance.exec_task(task_id, "true")
+                    instance.start_task(task_id)
+                    began = time.monotonic()
+                    self.assertTrue(instance.delete_task(task_id))
+                    self.assertLess(time.monotonic() - began, 2)
+                    end_children()
+
+    def test_a_child_that_the_host_forks_during_a_start_holds_no_slot(self):
+        verified = os.path.join(self.home, "environments", "verified")
+        for end in ("regular", "kill"):
+            with self.subTest(end), libpyro.Pyro(home=self.home) as instance:
+                # The slot is taken before the environment is looked at again.
+                for name in os.listdir(verified):
+                    os.unlink(os.path.join(verified, name))
+                run = instance.start_run_in_vm(BASE, "sleep 200", mem_mib=256, timeout_seconds=DEADLINE)
+                child = 0
+                for event in run:
+                    if child == 0:
+                        self.assertIsInstance(event, libpyro.Progress)
+                        self.assertNotEqual(event.stage, "boot")
+                        child = os.fork()
+                        if child == 0:
+                            signal.pause()
+                            os._exit(0)
+                        self.addCleanup(os.waitpid, child, 0)
+                        self.addCleanup(kill, child)
+                    if isinstance(event, libpyro.Started):
+                        break
+                self.assertEqual(self.vms(), 1)
+                if end == "kill":
+                    for pid in self.left_over():
+                        kill(pid)
+                else:
+                    run.close()
+                wait_until(lambda: self.vms() == 0, 5, "the child has it")
+                run.close()
 
     def test_damaged_slots_count_as_ordinary_vms(self):
         self.create_task()

@@ -206,7 +206,36 @@ class Damage(RegistryTest):
         busy.execute("ROLLBACK")
         self.assertEqual(self.listed("vm"), {vm_id, other})
 
+    @unittest.skipUnless(os.geteuid() == 0, "mounting needs root")
     def test_read_only_home(self):
+        task_id = self.create_task()
+        self.output("task", "exec", task_id, "--", "echo", "printed")
+        vm_id = self.output("vm", "create", BASE).strip()
+        script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+
+        def read_only(*args):
+            return subprocess.run(["unshare", "-m", "sh", "-ec", script, self.home, PYRO, *args], env=self.env,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+
+        def shown(*args):
+            done = read_only(*args)
+            self.assertEqual(done.returncode, 0, done)
+            return done.stdout.decode()
+        for running in (True, False):
+            with self.subTest(running=running):
+                state = "running" if running else "stopped"
+                self.assertEqual([one["id"] for one in json.loads(shown("task", "list", "--json", "--state", state))["tasks"]], [task_id])
+                self.assertEqual(json.loads(shown("task", "status", "--json", task_id))["tasks"][0]["state"], state)
+                self.assertIn("printed", shown("task", "logs", task_id, "1"))
+                self.assertEqual([one["id"] for one in json.loads(shown("vm", "list", "--json"))["vms"]], [vm_id])
+                for args in (("vm", "create", BASE), ("vm", "delete", vm_id), ("registry", "rebuild"), ("run", BASE, "--", "true"),
+                             ("task", "start", task_id) if not running else ("task", "ttl", task_id, "600")):
+                    done = read_only(*args)
+                    self.assertEqual(done.returncode, 125, done)
+                    self.assertRegex(done.stderr, b"(?i)(Read-only file system|readonly database)")
+            self.output("task", "stop", task_id)
+
+    def test_a_registry_that_nobody_can_make(self):
         vm_id = self.output("vm", "create", BASE).strip()
         for name in ("", "-wal", "-shm"):
             os.unlink(self.database + name)

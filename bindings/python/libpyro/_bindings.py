@@ -95,6 +95,8 @@ class pyro_open_options(ctypes.Structure):
     disk_reserve_mib: int
     #: How many times as much memory as VMs are expected to take they may be given as mem_mib: 1 to 1000.
     mem_overcommit: float
+    #: A cgroup (version 2) that is delegated to this process and has no processes in it: the directory.
+    cgroup: Optional[bytes]
 
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -105,6 +107,7 @@ class pyro_open_options(ctypes.Structure):
         ("max_mem_mib", ctypes.c_uint64),
         ("disk_reserve_mib", ctypes.c_uint64),
         ("mem_overcommit", ctypes.c_double),
+        ("cgroup", ctypes.c_char_p),
     ]
 
 

@@ -64,6 +64,7 @@ class Context:
         libexec: Optional[Text],
         log_level: Union[str, LogLevel, None],
         caps: Caps = Caps(),
+        cgroup: Optional[Text] = None,
     ) -> None:
         self.library = library
         self._pid = os.getpid()
@@ -82,6 +83,7 @@ class Context:
             max_mem_mib=Caps.c_value("max_mem_mib", caps.max_mem_mib),
             disk_reserve_mib=Caps.c_value("disk_reserve_mib", caps.disk_reserve_mib),
             mem_overcommit=caps.mem_overcommit,
+            cgroup=encode_optional("cgroup", cgroup),
         )
         slot = ErrorSlot(library)
         slot.check(library.pyro_open(ctypes.byref(options), ctypes.byref(self._handle), slot.out))

@@ -27,6 +27,7 @@ class Pyro(Tasks, Files):
     libexec: folder of the helper programs. Default: $PYRO_LIBEXEC, else found from the library.
     log_level: "off", "error", "warning", "info" or "debug": what the library reports to the logger
         "libpyro". Default: what that logger lets through now.
+    cgroup: a delegated cgroup below which each VM gets one of its own, with an equal share of CPU. Default: $PYRO_CGROUP.
 
     Use it in a `with`, or call close(). Any thread may call any method; after fork() the child needs
     a new one. Operations that are under way when it is closed go on. Every method may raise PyroError.
@@ -42,9 +43,10 @@ class Pyro(Tasks, Files):
         max_mem_mib: Optional[int] = 0,
         disk_reserve_mib: Optional[int] = 0,
         mem_overcommit: float = 0,
+        cgroup: Optional[Text] = None,
     ) -> None:
         caps = Caps(max_vms, max_mem_mib, disk_reserve_mib, mem_overcommit)
-        self._context = Context(load(), home, libexec, log_level, caps)
+        self._context = Context(load(), home, libexec, log_level, caps, cgroup)
 
     def close(self) -> None:
         """May be called more than once."""

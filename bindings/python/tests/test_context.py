@@ -41,7 +41,7 @@ class LogTest(FakeTestCase):
         for name in ("max_vms", "max_mem_mib", "disk_reserve_mib"):
             with self.assertRaisesRegex(libpyro.InvalidError, name):
                 libpyro.Pyro(**{name: -1})
-        libpyro.Pyro(max_vms=None, max_mem_mib=5, disk_reserve_mib=0, mem_overcommit=1.5).close()
+        libpyro.Pyro(max_vms=None, max_mem_mib=5, disk_reserve_mib=0, mem_overcommit=1.5, cgroup="/none").close()
 
     def test_unknown_level_is_refused(self) -> None:
         with self.assertRaisesRegex(libpyro.InvalidError, "log_level"):

@@ -9,8 +9,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
+
+#include <sys/stat.h>
 
 using namespace pyro;
 using namespace pyro::client;
@@ -79,8 +82,28 @@ base::Bytes framed(const wire::FileEntry& entry) {
   return std::move(out).take();
 }
 
-wire::FileEntry entry_of(const std::string& path) {
+wire::FileRequest request_of(wire::FileVerb verb, const std::string& path = "dir", std::uint64_t max_entries = 10) {
+  wire::FileRequest request;
+  request.verb = verb;
+  request.path = path;
+  request.max_entries = max_entries;
+  return request;
+}
+
+/// Whether the answer to a request may have these entries.
+bool takes(const wire::FileRequest& request, const std::vector<wire::FileEntry>& entries) {
+  EntryCollector collector(request);
+  for (const auto& entry : entries) {
+    if (!collector.feed(framed(entry)).ok()) {
+      return false;
+    }
+  }
+  return collector.is_whole();
+}
+
+wire::FileEntry entry_of(const std::string& path, wire::FileChange change = wire::FileChange::none) {
   wire::FileEntry entry;
+  entry.change = change;
   entry.type = wire::FileType::file;
   entry.path = path;
   entry.mode = 0644;
@@ -100,6 +123,29 @@ TEST_CASE("file sink: a file of the guest → gets the caller's name, whatever t
   CHECK(read(folder / "dir/a") == "content");
   CHECK(receive(job_of(wire::FileVerb::download, "/workspace/..", folder / "dir"), bytes) == PYRO_ERROR_INVALID);
   CHECK(receive(job_of(wire::FileVerb::download, "a", folder / "missing/b"), bytes) == PYRO_ERROR_NOT_FOUND);
+}
+
+TEST_CASE("file sink: this process has a umask → what a download makes has none of its bits") {
+  const auto mode_of = [](const std::string& path) {
+    return static_cast<unsigned>(std::filesystem::status(path).permissions());
+  };
+  const Folder folder;
+  const auto file = tar_of(tree::EntryType::file, "a", "content");
+  auto job = job_of(wire::FileVerb::download, "a", folder / "file");
+  const mode_t before = ::umask(027);
+  CHECK(receive(job, file) == PYRO_OK);
+  job.local_path = folder / "tree";
+  auto tree = tar_of(tree::EntryType::directory, ".", "", false);
+  tree.insert(tree.end(), file.begin(), file.end());
+  CHECK(receive(job, tree) == PYRO_OK);
+  job.local_path = folder / "t.tar";
+  job.is_tar = true;
+  CHECK(receive(job, file) == PYRO_OK);
+  ::umask(before);
+  CHECK(mode_of(folder / "file") == 0750);
+  CHECK(mode_of(folder / "tree") == 0750);
+  CHECK(mode_of(folder / "tree/a") == 0750);
+  CHECK(mode_of(folder / "t.tar") == 0640);
 }
 
 TEST_CASE("file sink: a guest sends a link, a device or a path out as the first entry → refused") {
@@ -193,7 +239,8 @@ TEST_CASE("entries: in pieces of any size → items and JSON, a binary name with
   base::Bytes bytes = framed(entry_of("a"));
   const base::Bytes second = framed(entry_of("\xff"));
   bytes.insert(bytes.end(), second.begin(), second.end());
-  EntryCollector collector(10);
+  const auto request = request_of(wire::FileVerb::list);
+  EntryCollector collector(request);
   for (const std::byte& byte : bytes) {
     REQUIRE(collector.feed(base::ByteView(&byte, 1)).ok());
   }
@@ -209,13 +256,49 @@ TEST_CASE("entries: in pieces of any size → items and JSON, a binary name with
 }
 
 TEST_CASE("entries: more than asked for, malformed, or cut off → noticed") {
-  EntryCollector few(1);
+  const auto one = request_of(wire::FileVerb::list, "dir", 1);
+  const auto many = request_of(wire::FileVerb::list);
+  EntryCollector few(one);
   REQUIRE(few.feed(framed(entry_of("a"))).ok());
   CHECK_FALSE(few.feed(framed(entry_of("b"))).ok());
-  EntryCollector broken(10);
+  EntryCollector broken(many);
   CHECK_FALSE(broken.feed(base::Bytes(8, std::byte{0xff})).ok());
-  EntryCollector cut(10);
+  EntryCollector cut(many);
   const auto bytes = framed(entry_of("a"));
   REQUIRE(cut.feed(base::ByteView(bytes).first(bytes.size() - 1)).ok());
   CHECK_FALSE(cut.is_whole());
+}
+
+TEST_CASE(
+    "entries: a hostile guest → only names of the directory, below it in order and once, and what was asked for") {
+  using wire::FileChange;
+  using wire::FileVerb;
+  const auto list = request_of(FileVerb::list);
+  auto recursive = list;
+  recursive.recursive = true;
+  CHECK(takes(list, {}));
+  CHECK(takes(list, {entry_of("A"), entry_of("a"), entry_of("a\nb"), entry_of("\xff")}));
+  CHECK(takes(recursive, {entry_of("a"), entry_of("a/b"), entry_of("a.txt")}));
+  for (const char* path : {"/etc", "/", "..", ".", "a/..", "../a", "a/./b", "a//b", "a/"}) {
+    CAPTURE(path);
+    CHECK_FALSE(takes(list, {entry_of(path)}));
+    CHECK_FALSE(takes(recursive, {entry_of(path)}));
+    CHECK_FALSE(takes(request_of(FileVerb::diff), {entry_of(path, FileChange::added)}));
+  }
+  CHECK_FALSE(takes(list, {entry_of("a/b")}));
+  CHECK_FALSE(takes(list, {entry_of(std::string("a\0b", 3))}));
+  CHECK_FALSE(takes(list, {entry_of("a"), entry_of("a")}));
+  CHECK_FALSE(takes(list, {entry_of("b"), entry_of("a")}));
+  CHECK_FALSE(takes(recursive, {entry_of("a.txt"), entry_of("a/b")}));
+  CHECK_FALSE(takes(list, {entry_of("a", FileChange::added)}));
+  CHECK(takes(request_of(FileVerb::diff), {entry_of("a", FileChange::removed), entry_of("a/b", FileChange::changed)}));
+  CHECK_FALSE(takes(request_of(FileVerb::diff), {entry_of("a")}));
+}
+
+TEST_CASE("entries: a stat → one entry, of the path that was asked for, or it is malformed") {
+  const auto request = request_of(wire::FileVerb::stat, "../x");
+  CHECK(takes(request, {entry_of("../x")}));
+  CHECK_FALSE(takes(request, {}));
+  CHECK_FALSE(takes(request, {entry_of("x")}));
+  CHECK_FALSE(takes(request, {entry_of("../x"), entry_of("../x")}));
 }

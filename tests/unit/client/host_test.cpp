@@ -113,8 +113,8 @@ TEST_CASE("doctor: stable names, JSON, and no failed check is healthy") {
     any_failed = any_failed || check.status == PYRO_CHECK_FAILED;
     CHECK((check.status == PYRO_CHECK_OK || !std::string_view(check.remedy).empty()));
   }
-  std::vector<std::string> expected{"kvm",  "engine", "qemu",     "helpers",
-                                    "home", "limits", "registry", "environment-tools"};
+  std::vector<std::string> expected{"kvm",    "engine",     "qemu",     "helpers",          "home",
+                                    "limits", "cpu-shares", "registry", "environment-tools"};
   if (::geteuid() != 0) {
     expected.emplace_back("user-namespaces");
   }

@@ -255,6 +255,47 @@ TEST_CASE("vm index: another process keeps the registry busy → everything work
   CHECK(*open(home)->row("bbbbbbbbbbbb"));
 }
 
+TEST_CASE("vm index: made without the registry while another process finishes a change of its own → listed") {
+  Home home;
+  make(home.index, "aaaaaaaaaaaa");
+  CHECK(tasks(home.index).size() == 1);
+  const auto other = open(home);
+  {
+    auto change = other->begin();
+    REQUIRE(change.ok());
+    REQUIRE(home.index.make_folder("bbbbbbbbbbbb")->write_record(record_of("bbbbbbbbbbbb")).ok());
+    // It saw a registry that was complete, and moves the time of the folder along.
+    struct stat info {};
+    REQUIRE(::utimensat(AT_FDCWD, (home.folder / "vms").c_str(), nullptr, 0) == 0);
+    REQUIRE(::stat((home.folder / "vms").c_str(), &info) == 0);
+    const std::int64_t now_ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+    REQUIRE(other->set_stamp({info.st_dev, info.st_ino, now_ns}).ok());
+    REQUIRE(change->commit().ok());
+  }
+  CHECK(tasks(home.index) == Ids{"aaaaaaaaaaaa", "bbbbbbbbbbbb"});
+  // Only once is all looked at.
+  CHECK_FALSE(fixture::fs::exists(home.folder / "vms/.changed"));
+}
+
+TEST_CASE("vm index: started without the registry → found by its state") {
+  Home home;
+  const auto folder = make(home.index, "aaaaaaaaaaaa");
+  const auto running = [&home] { return tasks(home.index, 1U << PYRO_VM_RUNNING); };
+  const auto note = [&home, &folder] {
+    const auto other = open(home);
+    const auto busy = other->begin();
+    return home.index.note_start(folder);
+  };
+  CHECK(running().empty());
+  const auto lock = folder.try_lock();
+  CHECK_FALSE(note());
+  // Whoever lists now sees nothing new.
+  CHECK(running().empty());
+  REQUIRE(folder.write_run({client::current_boot_id(), 2, 1, 17, 3, true, 0}).ok());
+  CHECK_FALSE(note());
+  CHECK(running() == Ids{"aaaaaaaaaaaa"});
+}
+
 TEST_CASE("vm index: a long journal → read once; where a command is, is known") {
   Home home;
   const auto folder = make(home.index, "aaaaaaaaaaaa");

@@ -22,7 +22,7 @@ struct Home {
     settings.home = folder / "home";
     settings.caps = {.max_vms = 3, .max_mem_mib = 1000, .disk_reserve_mib = Caps::kNone, .mem_overcommit = 2};
   }
-  base::Result<base::Fd> take(std::uint32_t mem_mib = 256) const {
+  base::Result<client::FileLock> take(std::uint32_t mem_mib = 256) const {
     return client::take_slot(settings, {PYRO_ENGINE_KVM, mem_mib});
   }
   [[nodiscard]] client::SlotUse use() const {
@@ -43,7 +43,7 @@ base::Result<Caps> caps_of(const std::map<std::string, std::string>& variables, 
 
 }  // namespace
 
-TEST_CASE("vm slots: taken → counted until every copy of the descriptor is closed; then the next one gets it") {
+TEST_CASE("vm slots: taken → counted until it is released, whoever has the descriptor; then the next one gets it") {
   const Home home;
   CHECK(home.use().vms == 0);
   auto first = home.take();
@@ -52,17 +52,15 @@ TEST_CASE("vm slots: taken → counted until every copy of the descriptor is clo
   REQUIRE(second.ok());
   CHECK(home.use().vms == 2);
   CHECK(home.use().expected_mib == 2 * (256 / 2 + 8));
-  auto copy = first->duplicate();
-  first->reset();
-  CHECK(home.use().vms == 2);
-  copy->reset();
+  const base::Fd copy(::fcntl(first->fd(), F_DUPFD_CLOEXEC, 3));
+  first->release();
   CHECK(home.use().vms == 1);
   auto third = home.take();
   auto fourth = home.take();
   CHECK(home.use().vms == 3);
-  second->reset();
-  third->reset();
-  fourth->reset();
+  second->release();
+  third->release();
+  fourth->release();
   const auto last = home.take();
   struct stat info {};
   REQUIRE(::stat((home.settings.home + "/slots").c_str(), &info) == 0);
@@ -70,17 +68,29 @@ TEST_CASE("vm slots: taken → counted until every copy of the descriptor is clo
   CHECK((info.st_mode & 0777) == 0600);
 }
 
+TEST_CASE("vm slots: a forked child that destroys its copy → it stays taken") {
+  const Home home;
+  auto slot = home.take();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    slot->release();
+    ::_exit(0);
+  }
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  CHECK(home.use().vms == 1);
+}
+
 TEST_CASE("vm slots: a VM's descriptor → cannot write") {
   const Home home;
   const auto slot = home.take();
   REQUIRE(slot.ok());
-  CHECK((::fcntl(slot->get(), F_GETFL) & O_ACCMODE) == O_RDONLY);
-  CHECK((::fcntl(slot->get(), F_GETFD) & FD_CLOEXEC) != 0);
+  CHECK((::fcntl(slot->fd(), F_GETFL) & O_ACCMODE) == O_RDONLY);
+  CHECK((::fcntl(slot->fd(), F_GETFD) & FD_CLOEXEC) != 0);
 }
 
 TEST_CASE("vm slots: a cap is reached → LIMIT, with the figures and what raises it") {
   Home home;
-  std::vector<base::Fd> held;
+  std::vector<client::FileLock> held;
   SUBCASE("of VMs") {
     for (int i = 0; i < 3; ++i) {
       held.push_back(std::move(*home.take(128)));
@@ -116,7 +126,7 @@ TEST_CASE("vm slots: a record that makes no sense → an ordinary VM, for as lon
   fixture::write_file(home.settings.home + "/slots", "torn");
   CHECK(home.use().vms == 1);
   CHECK(home.use().expected_mib == 1024 / 2 + 96);
-  slot->reset();
+  slot->release();
   CHECK(home.use().vms == 0);
   CHECK(home.take().ok());
 }

@@ -148,7 +148,7 @@ class World {
     message.vm_id = "test";
     message.build_id = base::build_id();
     const base::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-    const base::Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const base::Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     REQUIRE(process.valid());
     std::vector<int> fds(static_cast<std::size_t>(wire::ConfigureFd::count), null.get());
     base::Fd listener;

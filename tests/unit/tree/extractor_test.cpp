@@ -71,6 +71,21 @@ TEST_SUITE("tree") {
     CHECK(info.st_mtime == 1'700'000'000);
   }
 
+  TEST_CASE("extractor: a umask → what is made has none of its bits, but directories stay open to their owner") {
+    const Folder folder;
+    TarEntry file = make_entry(EntryType::file, "d/f");
+    file.mode = 06777;
+    TarEntry directory = make_entry(EntryType::directory, "d");
+    directory.mode = 01777;
+    Extractor extractor(folder.open(), {}, folder.path(), 0327);
+    REQUIRE(extract_with(extractor, Stream().add(directory).add(file).end()).status == PYRO_OK);
+    CHECK(mode_of(folder / "d") == 0750);
+    CHECK(mode_of(folder / "d/f") == 0450);
+    Extractor single(folder.open(), "mine", {}, folder / "mine", 077);
+    REQUIRE(extract_with(single, Stream().add(file).end()).status == PYRO_OK);
+    CHECK(mode_of(folder / "mine") == 0700);
+  }
+
   TEST_CASE("extractor: what is there already → is replaced, a link itself and not what it leads to") {
     const Folder outside;
     outside.write("victim", "untouched");
