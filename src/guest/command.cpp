@@ -219,7 +219,14 @@ void Command::end_output(Output& output) {
   }
   output.fd.reset();
   output.ended = true;
-  output.rest_until_ns = base::monotonic_ns() + kTogetherNs;
+  const std::int64_t now_ns = base::monotonic_ns();
+  output.rest_until_ns = now_ns + kTogetherNs;
+  // A process that ends closes one after the other; its end is the next to wake for.
+  for (Output& other : outputs_) {
+    if (!other.ended) {
+      other.rest_until_ns = std::max(other.rest_until_ns, now_ns + kRestNs);
+    }
+  }
 }
 
 void Command::tell_end(Output& output) {

@@ -14,6 +14,9 @@ COMMANDS = 1000
 TRIPS = 100
 # Commands of the guest's own, in one shell: what fork, exec and exit of a program cost there.
 LOOPS = 200
+# Commands at once, each a program that computes.
+AT_ONCE = 16
+BUSY = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
 
 
 def timed(action):
@@ -34,6 +37,20 @@ def rss_kib(task_id, home):
         pid = int(re.search(r'"pid":(\d+)', file.read())[1])
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
+
+
+def at_once(pyro, environment, vcpus):
+    """Seconds that AT_ONCE busy commands take together in a task of so many vCPUs."""
+    task_id = pyro.create_task(environment, vcpu_count=vcpus).id
+    try:
+        pyro.exec_task(task_id, BUSY)
+        start = time.perf_counter()
+        operations = [pyro.start_exec_task(task_id, BUSY, timeout_seconds=300) for _ in range(AT_ONCE)]
+        if any(operation.wait().exit_code != 0 for operation in operations):
+            raise SystemExit("bench: a command of many failed")
+        return time.perf_counter() - start
+    finally:
+        pyro.delete_task(task_id)
 
 
 def measure(figures, environment, home, runs=5, commands=COMMANDS):
@@ -70,3 +87,8 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
             figures.add("task: status", statistics.median(timed(lambda: pyro.status_task(task_id))[0] for _ in range(50)), "ms")
         finally:
             pyro.delete_task(task_id)
+        cpus = min(os.cpu_count() or 1, 4)
+        if cpus > 1:
+            one, many = at_once(pyro, environment, 1), at_once(pyro, environment, cpus)
+            figures.add(f"task: {AT_ONCE} commands at once on {cpus} vCPUs", many * cpus / one, "x", 1.3,
+                        "a perfect share of the time on one")
