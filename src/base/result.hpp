@@ -4,8 +4,8 @@
 
 #include <pyro/pyro.h>
 
-#include <cstring>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <variant>
