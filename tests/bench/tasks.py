@@ -39,6 +39,12 @@ def rss_kib(task_id, home):
         return int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
 
 
+def guest_kib(pyro, task_id):
+    """Memory of the agent and of its kernel's tables, as far as it cannot be given back."""
+    text = pyro.exec_task(task_id, "cat /proc/meminfo").stdout.decode()
+    return sum(int(re.search(rf"{name}: +(\d+) kB", text)[1]) for name in ("AnonPages", "SUnreclaim", "Percpu"))
+
+
 def at_once(pyro, environment, vcpus):
     """Seconds that AT_ONCE busy commands take together in a task of so many vCPUs."""
     task_id = pyro.create_task(environment, vcpu_count=vcpus).id
@@ -69,7 +75,7 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
         try:
             own = pyro.exec_task(task_id, f"i=0; while [ $i -lt {LOOPS} ]; do /bin/true; i=$((i+1)); done",
                                  timeout_seconds=300).duration_ms / LOOPS
-            before = rss_kib(task_id, home)
+            before, guest_before = rss_kib(task_id, home), guest_kib(pyro, task_id)
             # By a C program, so that no interpreter is measured.
             program = os.path.join(os.environ.get("PYRO_TEST_BINARY_DIR", os.path.join(HERE, "../../build")), "bench/exec_times")
             lines = subprocess.run([program, task_id, str(TRIPS), str(commands)], stdout=subprocess.PIPE, check=True)
@@ -84,6 +90,8 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
                         quantile(spent[-tenth:], 0.5) / quantile(spent[:tenth], 0.5), "x", 1.2, "the first tenth")
             figures.add(f"task: supervisor's memory after {commands}", (rss_kib(task_id, home) - before) / 1024, "MiB", 0.5,
                         "more")
+            figures.add(f"task: memory of agent and kernel after {commands}",
+                        (guest_kib(pyro, task_id) - guest_before) / 1024, "MiB", 2, "more")
             figures.add("task: status", statistics.median(timed(lambda: pyro.status_task(task_id))[0] for _ in range(50)), "ms")
         finally:
             pyro.delete_task(task_id)
