@@ -183,6 +183,11 @@ class World {
     CHECK(wire::Hello::decode(peer.wait_for(FrameType::hello).payload)->build_id == base::build_id());
     return peer;
   }
+  [[nodiscard]] bool refuses_connections() const {
+    const base::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address_), address_size_) != 0 &&
+           errno == ECONNREFUSED;
+  }
   [[nodiscard]] Peer attach() const {
     Peer peer = connect();
     peer.send(wire::message_frame(FrameType::attach, 0, wire::Attach{}));
@@ -830,6 +835,7 @@ TEST_CASE(
   world.on_its_thread([] {});
   world.client.send(wire::bare_frame(FrameType::discard));
   CHECK(world.frees_machine());
+  CHECK(world.refuses_connections());
   SUBCASE("it reads") {
     CHECK(wire::Exit::decode(other.wait_for(FrameType::exit).payload)->exit_code == 0);
     CHECK(other.data_bytes == wire::kWindowBytes);
