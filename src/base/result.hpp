@@ -4,6 +4,7 @@
 
 #include <pyro/pyro.h>
 
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -64,6 +65,11 @@ Error make_error(pyro_status code, fmt::format_string<Args...> format, Args&&...
 /// The group that an errno belongs to when nothing more specific is known: out of space, memory,
 /// descriptors or processes is a limit; no permission is the caller's to mend; the rest is internal.
 pyro_status status_of_errno(int sys_errno) noexcept;
+
+/// Whether a number from outside may become a pyro_status: the type has no room for others.
+constexpr bool is_status(std::int64_t number) noexcept {
+  return number >= PYRO_OK && number <= PYRO_ERROR_INTERNAL;
+}
 
 /// "<what>: <text of errno>", with the code that status_of_errno gives.
 Error errno_error(int sys_errno, std::string what);

@@ -83,7 +83,7 @@ class Slots {
     Record record;
     record.magic = 0;
     if (::pread(file_.get(), &record, sizeof record, number * kSlotBytes) != sizeof record || record.magic != kMagic ||
-        record.crc != crc_of(record)) {
+        record.crc != crc_of(record) || record.engine > PYRO_ENGINE_SOFTWARE) {
       return {PYRO_ENGINE_SOFTWARE, 1024};
     }
     return {static_cast<pyro_engine>(record.engine), record.mem_mib};

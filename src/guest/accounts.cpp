@@ -1,31 +1,26 @@
 #include "guest/accounts.hpp"
 
-#include <algorithm>
-#include <array>
 #include <charconv>
-#include <optional>
 
 namespace pyro::guest {
 
 namespace {
 
-// The kernel refuses more (NGROUPS_MAX).
-constexpr std::size_t kMaxGroups = 65536;
 // (uid_t) -1 means "leave as it is" to the system calls, so it is nobody's number.
 constexpr std::uint32_t kNoId = 0xffffffff;
 
 // What comes before the next `separator`, which is taken off `text` with it.
-std::string_view take(std::string_view& text, char separator) {
+std::string_view take(std::string_view& text, char separator) noexcept {
   const auto at = std::min(text.find(separator), text.size());
   const auto part = text.substr(0, at);
   text.remove_prefix(std::min(at + 1, text.size()));
   return part;
 }
 
-// The parts of a line of exactly `Count`.
+// The parts of a line of exactly `Count`, the first of them not empty.
 template <std::size_t Count>
-std::optional<std::array<std::string_view, Count>> fields_of(std::string_view line) {
-  if (static_cast<std::size_t>(std::count(line.begin(), line.end(), ':')) != Count - 1) {
+std::optional<std::array<std::string_view, Count>> fields_of(std::string_view line) noexcept {
+  if (line.starts_with(':') || static_cast<std::size_t>(std::count(line.begin(), line.end(), ':')) != Count - 1) {
     return std::nullopt;
   }
   std::array<std::string_view, Count> fields;
@@ -35,7 +30,7 @@ std::optional<std::array<std::string_view, Count>> fields_of(std::string_view li
   return fields;
 }
 
-std::optional<std::uint32_t> number(std::string_view text) {
+std::optional<std::uint32_t> number(std::string_view text) noexcept {
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value == kNoId) {
@@ -44,112 +39,105 @@ std::optional<std::uint32_t> number(std::string_view text) {
   return value;
 }
 
-struct PasswdEntry {
-  std::string_view name;
-  std::uint32_t uid = 0;
-  std::uint32_t gid = 0;
-  std::string_view home;
-  std::string_view shell;
-};
-
-// name:password:uid:gid:comment:home:shell
-std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view name, std::optional<std::uint32_t> uid) {
-  while (!passwd.empty()) {
-    const auto fields = fields_of<7>(take(passwd, '\n'));
-    if (!fields || (*fields)[0].empty()) {
-      continue;
-    }
-    const auto& [entry_name, password, uid_text, gid_text, comment, home, shell] = *fields;
-    const auto entry_uid = number(uid_text);
-    const auto entry_gid = number(gid_text);
-    if (entry_uid && entry_gid && (uid ? *entry_uid == *uid : entry_name == name)) {
-      return PasswdEntry{entry_name, *entry_uid, *entry_gid, home, shell};
+bool is_in(std::string_view members, std::string_view name) noexcept {
+  while (!members.empty()) {
+    if (take(members, ',') == name) {
+      return true;
     }
   }
-  return std::nullopt;
-}
-
-// name:password:gid:member,member
-template <typename Visit>
-void for_each_group(std::string_view group, Visit visit) {
-  while (!group.empty()) {
-    const auto fields = fields_of<4>(take(group, '\n'));
-    if (!fields || (*fields)[0].empty()) {
-      continue;
-    }
-    if (const auto gid = number((*fields)[2])) {
-      visit((*fields)[0], *gid, (*fields)[3]);
-    }
-  }
-}
-
-base::Result<std::uint32_t> resolve_group(std::string_view wanted, std::string_view group) {
-  if (const auto gid = number(wanted)) {
-    return *gid;
-  }
-  std::optional<std::uint32_t> found;
-  for_each_group(group, [&](std::string_view name, std::uint32_t gid, std::string_view) {
-    if (!found && name == wanted) {
-      found = gid;
-    }
-  });
-  if (!found) {
-    return base::make_error(PYRO_ERROR_NOT_FOUND, "the environment has no group \"{}\" in /etc/group", wanted);
-  }
-  return *found;
-}
-
-std::vector<std::uint32_t> supplementary_groups(const Account& account, std::string_view group) {
-  std::vector<std::uint32_t> groups{account.gid};
-  for_each_group(group, [&](std::string_view, std::uint32_t gid, std::string_view members) {
-    bool is_member = false;
-    while (!members.empty() && !is_member) {
-      is_member = take(members, ',') == account.name;
-    }
-    if (is_member && groups.size() < kMaxGroups && std::find(groups.begin(), groups.end(), gid) == groups.end()) {
-      groups.push_back(gid);
-    }
-  });
-  return groups;
+  return false;
 }
 
 }  // namespace
 
-base::Result<Account> resolve_account(std::string_view user, std::string_view passwd, std::string_view group) {
-  const auto colon = user.find(':');
-  const std::string_view wanted = user.empty() ? "root" : user.substr(0, colon);
-  const auto uid = number(wanted);
-
-  Account account;
-  if (const auto entry = find_user(passwd, wanted, uid)) {
-    account.uid = entry->uid;
-    account.gid = entry->gid;
-    account.name = entry->name;
-    if (!entry->home.empty()) {
-      account.home = entry->home;
-    }
-    if (!entry->shell.empty()) {
-      account.shell = entry->shell;
-    }
-  } else if (wanted == "root" || uid == 0U) {
-    account.name = "root";
-    account.home = "/root";
-  } else if (uid) {
-    account.uid = *uid;
-    account.name = wanted;
-  } else {
-    return base::make_error(PYRO_ERROR_NOT_FOUND,
-                            "the environment has no user \"{}\" in /etc/passwd; name one that it has, or a number",
-                            wanted);
+AccountNames account_names(std::string_view text) noexcept {
+  const auto colon = text.find(':');
+  AccountNames names;
+  names.user = text.empty() ? "root" : text.substr(0, colon);
+  if (colon != std::string_view::npos) {
+    names.group = text.substr(colon + 1);
   }
+  return names;
+}
 
-  if (colon == std::string_view::npos) {
-    account.groups = supplementary_groups(account, group);
-    return account;
+AccountLookup::AccountLookup(std::string_view user, Account& account) noexcept
+    : names_(account_names(user)), uid_(number(names_.user)), account_(account) {
+  account_.home.assign("/");
+  account_.shell.assign("/bin/sh");
+}
+
+// name:password:uid:gid:comment:home:shell
+void AccountLookup::passwd_line(std::string_view line) noexcept {
+  const auto fields = found_user_ ? std::nullopt : fields_of<7>(line);
+  if (!fields) {
+    return;
   }
-  PYRO_TRY_ASSIGN(account.gid, resolve_group(user.substr(colon + 1), group));
-  account.groups = {account.gid};
-  return account;
+  const auto& [name, password, uid_text, gid_text, comment, home, shell] = *fields;
+  const auto uid = number(uid_text);
+  const auto gid = number(gid_text);
+  const auto longest = std::max({name.size(), home.size(), shell.size()});
+  if (!uid || !gid || longest > kMaxAccountTextBytes || (uid_ ? *uid != *uid_ : name != names_.user)) {
+    return;
+  }
+  found_user_ = true;
+  account_.uid = *uid;
+  account_.gid = *gid;
+  account_.name.assign(name);
+  if (!home.empty()) {
+    account_.home.assign(home);
+  }
+  if (!shell.empty()) {
+    account_.shell.assign(shell);
+  }
+}
+
+bool AccountLookup::end_passwd() noexcept {
+  if (!found_user_) {
+    if (names_.user == "root" || uid_ == 0U) {
+      account_.name.assign("root");
+      account_.home.assign("/root");
+    } else if (uid_ && account_.name.assign(names_.user)) {
+      account_.uid = *uid_;
+    } else {
+      return false;
+    }
+  }
+  if (!names_.group) {
+    account_.groups[account_.group_count++] = account_.gid;
+  } else if (const auto gid = number(*names_.group)) {
+    account_.gid = *gid;
+    found_group_ = true;
+  }
+  return true;
+}
+
+// name:password:gid:member,member
+void AccountLookup::group_line(std::string_view line) noexcept {
+  const auto fields = found_group_ ? std::nullopt : fields_of<4>(line);
+  const auto gid = fields ? number((*fields)[2]) : std::nullopt;
+  if (!gid) {
+    return;
+  }
+  if (names_.group) {
+    if ((*fields)[0] == *names_.group) {
+      account_.gid = *gid;
+      found_group_ = true;
+    }
+    return;
+  }
+  const auto known = account_.groups.begin() + static_cast<std::ptrdiff_t>(account_.group_count);
+  if (account_.group_count < kMaxGroups && is_in((*fields)[3], account_.name.view()) &&
+      std::find(account_.groups.begin(), known, *gid) == known) {
+    account_.groups[account_.group_count++] = *gid;
+  }
+}
+
+bool AccountLookup::end_group() noexcept {
+  if (names_.group) {
+    account_.groups[0] = account_.gid;
+    account_.group_count = 1;
+  }
+  return !names_.group || found_group_;
 }
 
 }  // namespace pyro::guest

@@ -109,7 +109,7 @@ base::Result<CgroupTree> prepare_cgroups() {
   CgroupTree tree;
   // Before the next line: a cgroup that hands controllers down may not have processes of its own.
   PYRO_TRY_ASSIGN(tree.name_space, make_cgroup_namespace());
-  PYRO_TRY(write_file("/cgroup/commands/cgroup.subtree_control", "+memory +pids"));
+  PYRO_TRY(write_file("/cgroup/commands/cgroup.subtree_control", "+memory"));
   PYRO_TRY(make_directory(kInit));
   PYRO_TRY_ASSIGN(tree.init, base::open_file(kInit, O_RDONLY | O_DIRECTORY));
   return tree;

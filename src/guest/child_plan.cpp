@@ -1,13 +1,14 @@
 #include "guest/child_plan.hpp"
 
 #include "guest/boot.hpp"
-#include "guest/exec_plan.hpp"
 #include "guest/file_tool.hpp"
 #include "guest/inner_namespace.hpp"
 #include "guest/system_call.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -24,6 +25,8 @@ namespace {
 
 constexpr rlim_t kOpenFilesSoft = 1024;
 constexpr rlim_t kOpenFilesHard = 1024 * 1024;
+// Accounts of a guest are few; what is beyond this is not looked at.
+constexpr std::size_t kMaxAccountsBytes = 1024 * 1024;
 
 std::vector<char*> pointers(std::vector<std::string>& texts, std::size_t free_before) {
   std::vector<char*> out(free_before, nullptr);
@@ -65,13 +68,50 @@ void reset_process_state() noexcept {
   system_call(SYS_prlimit64, 0, RLIMIT_CORE, &core, nullptr);
 }
 
+// Of a regular file; nothing of any other, which may be without end or have to be waited for.
+template <typename Visit>
+void for_each_line(const char* path, std::span<char> buffer, Visit visit) noexcept {
+  const long fd = system_call(SYS_open, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  struct stat info {};
+  if (fd < 0 || system_call(SYS_fstat, fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    system_call(SYS_close, fd);
+    return;
+  }
+  std::size_t held = 0;
+  std::size_t total = 0;
+  bool too_long = false;
+  while (total < kMaxAccountsBytes) {
+    const long got = system_call(SYS_read, fd, buffer.data() + held, buffer.size() - held);
+    if (got <= 0) {
+      break;
+    }
+    total += static_cast<std::size_t>(got);
+    held += static_cast<std::size_t>(got);
+    std::string_view text(buffer.data(), held);
+    for (auto end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+      if (!std::exchange(too_long, false)) {
+        visit(text.substr(0, end));
+      }
+      text.remove_prefix(end + 1);
+    }
+    if (text.size() == buffer.size()) {
+      too_long = true;
+      text = {};
+    }
+    std::copy(text.begin(), text.end(), buffer.begin());
+    held = text.size();
+  }
+  if (held > 0 && !too_long) {
+    visit(std::string_view(buffer.data(), held));
+  }
+  system_call(SYS_close, fd);
+}
+
 }  // namespace
 
-ChildPlan::ChildPlan(wire::Exec exec, Account account, const Stdio& stdio, int report, int inner)
+ChildPlan::ChildPlan(wire::Exec exec, const Stdio& stdio, int report, int inner)
     : exec_(std::move(exec)),
-      account_(std::move(account)),
-      environment_(command_environment(exec_, account_)),
-      files_(exec_candidates(exec_.argv[0], environment_value(environment_, "PATH"))),
+      environment_(command_environment(exec_)),
       argv_(pointers(exec_.argv, 1)),
       environment_pointers_(pointers(environment_, 0)),
       in_(stdio.in.get()),
@@ -82,6 +122,11 @@ ChildPlan::ChildPlan(wire::Exec exec, Account account, const Stdio& stdio, int r
       terminal_(stdio.terminal.get()) {
   if (exec_.cwd.empty()) {
     exec_.cwd = "/workspace";
+  }
+  for (std::size_t i = 0; i < std::size(kAccountVariables); ++i) {
+    if (environment_[i] == kAccountVariables[i]) {
+      environment_pointers_[i] = account_variables_[i].data();
+    }
   }
   struct stat info {};
   if (exec_.pty && ::fstat(terminal_, &info) == 0) {
@@ -134,28 +179,50 @@ int ChildPlan::adopt_terminal() const noexcept {
   return static_cast<int>(fd);
 }
 
-void ChildPlan::become_user() const noexcept {
+void ChildPlan::become_user() noexcept {
+  find_account();
   if (exec_.pty) {
     system_call(SYS_fchown, 0, account_.uid, -1);
   }
-  require(ChildStep::user, system_call(SYS_setgroups, account_.groups.size(), account_.groups.data()));
+  require(ChildStep::user, system_call(SYS_setgroups, account_.group_count, account_.groups.data()));
   require(ChildStep::user, system_call(SYS_setgid, account_.gid));
   require(ChildStep::user, system_call(SYS_setuid, account_.uid));
+}
+
+// From the files that the command would see.
+void ChildPlan::find_account() noexcept {
+  AccountLookup lookup(exec_.user, account_);
+  for_each_line("/etc/passwd", read_buffer_, [&](std::string_view line) { lookup.passwd_line(line); });
+  require(ChildStep::user_name, lookup.end_passwd() ? 0 : -ENOENT);
+  for_each_line("/etc/group", read_buffer_, [&](std::string_view line) { lookup.group_line(line); });
+  require(ChildStep::group_name, lookup.end_group() ? 0 : -ENOENT);
+  const std::string_view values[] = {account_.home.view(), account_.name.view(), account_.name.view(),
+                                     account_.shell.view()};
+  for (std::size_t i = 0; i < account_variables_.size(); ++i) {
+    account_variables_[i].assign(kAccountVariables[i]);
+    account_variables_[i].append("=");
+    account_variables_[i].append(values[i]);
+  }
 }
 
 void ChildPlan::execute() noexcept {
   constexpr const char* kShell = "/bin/sh";
   long why = -ENOENT;
   ChildStep step = ChildStep::program;
-  for (std::string& file : files_) {
+  ProgramSearch search(exec_.argv[0], environment_value(environment_, "PATH"));
+  while (true) {
+    const auto next = search.next(file_);
+    if (next == ProgramSearch::Next::none) {
+      break;
+    }
     // Asking first is cheaper than a failed execve(), and tells a program without its interpreter from none.
-    long failed = system_call(SYS_access, file.c_str(), F_OK);
+    long failed = next == ProgramSearch::Next::too_long ? -ENAMETOOLONG : system_call(SYS_access, file_.data(), F_OK);
     if (failed == 0) {
-      failed = system_call(SYS_execve, file.c_str(), &argv_[1], environment_pointers_.data());
+      failed = system_call(SYS_execve, file_.data(), &argv_[1], environment_pointers_.data());
       if (failed == -ENOEXEC) {
         // A script without "#!": for the shell, as execvp(3) has it.
         argv_[0] = const_cast<char*>(kShell);
-        argv_[1] = file.data();
+        argv_[1] = file_.data();
         system_call(SYS_execve, kShell, argv_.data(), environment_pointers_.data());
       }
       if (failed == -ENOENT) {

@@ -5,9 +5,12 @@
 
 #include "base/fd.hpp"
 #include "guest/accounts.hpp"
+#include "guest/exec_plan.hpp"
 #include "wire/messages.hpp"
 
 #include <array>
+#include <climits>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +28,17 @@ struct Stdio {
 };
 
 /// What a child could not do. `interpreter`: the program is there, what its first line names is not.
-enum class ChildStep : std::uint8_t { streams, terminal, namespaces, user, directory, program, interpreter };
+enum class ChildStep : std::uint8_t {
+  streams,
+  terminal,
+  namespaces,
+  user_name,
+  group_name,
+  user,
+  directory,
+  program,
+  interpreter
+};
 
 /// What a child writes to kReportFd, in one piece, before it gives up. Without it: it executed its program.
 struct ChildReport {
@@ -36,7 +49,7 @@ struct ChildReport {
 class ChildPlan {
  public:
   /// `inner`: pidfd of the commands' init. The descriptors stay the caller's and must be open when the child starts.
-  ChildPlan(wire::Exec exec, Account account, const Stdio& stdio, int report, int inner);
+  ChildPlan(wire::Exec exec, const Stdio& stdio, int report, int inner);
 
   /// The child's body (spawn_into): enter(), then executes the program. `plan` is a ChildPlan.
   static void run(void* plan) noexcept;
@@ -50,13 +63,13 @@ class ChildPlan {
  private:
   void place_descriptors(int extra) const noexcept;
   [[nodiscard]] int adopt_terminal() const noexcept;
-  void become_user() const noexcept;
+  void become_user() noexcept;
+  void find_account() noexcept;
   [[noreturn]] void execute() noexcept;
 
   wire::Exec exec_;
   Account account_;
   std::vector<std::string> environment_;
-  std::vector<std::string> files_;
   /// One free, for a shell, before argv itself.
   std::vector<char*> argv_;
   std::vector<char*> environment_pointers_;
@@ -69,6 +82,10 @@ class ChildPlan {
   std::string terminal_path_;
   dev_t terminal_device_ = 0;
   ino_t terminal_inode_ = 0;
+  std::array<FixedText<kMaxAccountTextBytes + 8>, std::size(kAccountVariables)> account_variables_;
+  std::array<char, PATH_MAX> file_;
+  // A line of passwd or group that is longer is passed over.
+  std::array<char, 32 * 1024> read_buffer_;
   // Plain calls of system calls, a few frames deep.
   alignas(16) std::array<std::byte, 16 * 1024> stack_;
 };

@@ -22,7 +22,8 @@ using base::Status;
 
 namespace {
 
-// A pipe holds what a stream may have under way, so that a command writes on while the link is busy.
+// A pipe through which much goes holds what a stream may have under way, so that a command writes on while the link is
+// busy.
 constexpr int kPipeBytes = static_cast<int>(wire::kWindowBytes);
 // The agent runs before any command, so it would wake for every single write of one that writes much, and
 // a frame costs the host as much for 1 byte as for 32 KiB. After a small piece it lets the pipe fill for a
@@ -36,6 +37,11 @@ constexpr std::int64_t kTogetherNs = 10'000'000;
 
 // What a terminal can hold when its session has ended; the kernel's own buffers are smaller.
 constexpr std::size_t kMaxTerminalLeftBytes = 256 * 1024;
+
+// Refused where pipes have reached the user's quota, and for terminals: what they hold serves as well.
+void enlarge(int pipe) noexcept {
+  ::fcntl(pipe, F_SETPIPE_SZ, kPipeBytes);
+}
 
 }  // namespace
 
@@ -79,8 +85,6 @@ Result<Stdio> Command::make_streams(const wire::Exec& exec) {
   stdio.err = std::move(err.second);
   for (const int fd : {input_fd_.get(), outputs_[0].fd.get(), outputs_[1].fd.get()}) {
     PYRO_TRY(base::set_nonblocking(fd));
-    // Refused where pipes have reached the user's quota; the default size serves as well.
-    ::fcntl(fd, F_SETPIPE_SZ, kPipeBytes);
   }
   return stdio;
 }
@@ -160,6 +164,10 @@ void Command::write_queued_input() {
     if (put > 0) {
       grant_input(input_.advance(static_cast<std::size_t>(put)));
     } else if (errno == EAGAIN) {
+      if (!std::exchange(input_pipe_is_large_, true)) {
+        enlarge(input_fd_.get());
+        continue;
+      }
       input_watch_->want(EPOLLOUT);
       return;
     } else if (errno != EINTR) {
@@ -193,6 +201,15 @@ void Command::read_output(Output& output) {
   if (limit == 0) {
     return;
   }
+  if (!wait_status_) {
+    on_report();
+    if (!reported_) {
+      // The echo of what was typed early: told once the program runs.
+      report_rest_until_ns_ = 0;
+      report_watch_->want(EPOLLIN);
+      return;
+    }
+  }
   std::array<std::byte, wire::kMaxDataBytes> buffer;
   const ssize_t got = ::read(output.fd.get(), buffer.data(), limit);
   if (got < 0 && (errno == EINTR || (errno == EAGAIN && !output.left_bytes))) {
@@ -204,10 +221,12 @@ void Command::read_output(Output& output) {
     return;
   }
   const auto size = static_cast<std::size_t>(got);
-  on_report();
   link_.send_data(wire::data_frame(stream_, output.channel, base::ByteView(buffer).first(size), false));
   output.credit.spend(static_cast<std::uint32_t>(size));
   output.rest_until_ns = size < kSmallPieceBytes ? base::monotonic_ns() + kRestNs : 0;
+  if (size >= kSmallPieceBytes && !std::exchange(output.pipe_is_large, true)) {
+    enlarge(output.fd.get());
+  }
   if (output.left_bytes) {
     *output.left_bytes -= size;
   }
@@ -304,7 +323,8 @@ void Command::update() {
       }
     }
     if (output.watch && !output.ended) {
-      const bool wait = !output.left_bytes && output.rest_until_ns == 0 && readable_now(output) > 0;
+      const bool early = !reported_ && report_rest_until_ns_ == 0;
+      const bool wait = !output.left_bytes && !early && output.rest_until_ns == 0 && readable_now(output) > 0;
       output.watch->want(wait ? std::uint32_t{EPOLLIN} : 0);
     }
   }

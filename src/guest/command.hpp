@@ -47,6 +47,7 @@ class Command {
     std::int64_t rest_until_ns = 0;
     /// Since the main process has ended: how much of what is in the pipe is still to be sent.
     std::optional<std::size_t> left_bytes;
+    bool pipe_is_large = false;
     bool ended = false;
     bool end_told = false;
   };
@@ -88,6 +89,7 @@ class Command {
   InputQueue input_;
   base::Fd input_fd_;
   std::unique_ptr<Watch> input_watch_;
+  bool input_pipe_is_large_ = false;
   bool input_end_queued_ = false;
   std::array<Output, 2> outputs_;
   std::int64_t started_ns_ = 0;

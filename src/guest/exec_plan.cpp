@@ -1,6 +1,8 @@
 #include "guest/exec_plan.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <unordered_map>
 
 namespace pyro::guest {
@@ -13,15 +15,10 @@ std::string_view name_of(std::string_view variable) {
 
 }  // namespace
 
-std::vector<std::string> command_environment(const wire::Exec& exec, const Account& account) {
-  std::vector<std::string> out{
-      "HOME=" + account.home,
-      "USER=" + account.name,
-      "LOGNAME=" + account.name,
-      "SHELL=" + account.shell,
-      "PATH=" + std::string(kDefaultPath),
-      "LANG=C.UTF-8",
-  };
+std::vector<std::string> command_environment(const wire::Exec& exec) {
+  std::vector<std::string> out(std::begin(kAccountVariables), std::end(kAccountVariables));
+  out.push_back("PATH=" + std::string(kDefaultPath));
+  out.emplace_back("LANG=C.UTF-8");
   if (exec.pty) {
     out.emplace_back("TERM=xterm-256color");
   }
@@ -50,23 +47,39 @@ std::string_view environment_value(const std::vector<std::string>& environment, 
   return {};
 }
 
-std::vector<std::string> exec_candidates(std::string_view command, std::string_view path) {
+ProgramSearch::ProgramSearch(std::string_view command, std::string_view path) noexcept
+    : command_(command), path_(path), is_path_(command.find('/') != std::string_view::npos) {
   if (command.empty()) {
-    return {};
+    path_.reset();
   }
-  if (command.find('/') != std::string_view::npos) {
-    return {std::string(command)};
+}
+
+ProgramSearch::Next ProgramSearch::next(std::span<char> file) noexcept {
+  if (!path_) {
+    return Next::none;
   }
-  std::vector<std::string> out;
-  while (true) {
-    const auto colon = path.find(':');
-    const auto directory = path.substr(0, colon);
-    out.push_back((directory.empty() ? "." : std::string(directory)) + "/" + std::string(command));
-    if (colon == std::string_view::npos) {
-      return out;
+  const auto colon = is_path_ ? std::string_view::npos : path_->find(':');
+  std::string_view directory = path_->substr(0, colon);
+  if (colon == std::string_view::npos) {
+    path_.reset();
+  } else {
+    path_->remove_prefix(colon + 1);
+  }
+  if (directory.empty()) {
+    directory = ".";
+  }
+  const std::string_view parts[] = {directory, "/", command_};
+  auto* at = file.data();
+  std::size_t room = file.size();
+  for (const std::string_view part : is_path_ ? std::span(parts).last(1) : std::span(parts)) {
+    if (part.size() >= room) {
+      return Next::too_long;
     }
-    path.remove_prefix(colon + 1);
+    at = std::copy(part.begin(), part.end(), at);
+    room -= part.size();
   }
+  *at = '\0';
+  return Next::found;
 }
 
 wire::ExecFailure exec_failure(int sys_errno) noexcept {

@@ -3,9 +3,7 @@
 #include "base/io.hpp"
 #include "base/text.hpp"
 #include "guest/boot.hpp"
-#include "guest/exec_plan.hpp"
 #include "guest/file_tool.hpp"
-#include "guest/files.hpp"
 
 #include <cerrno>
 #include <string_view>
@@ -20,17 +18,8 @@ using wire::ExecFailure;
 
 namespace {
 
-// Accounts of a guest are few; a file beyond this is not a passwd.
-constexpr std::size_t kMaxAccountsBytes = 1024 * 1024;
 // A name as an error message quotes it.
 constexpr std::size_t kMaxShownBytes = 200;
-
-// Regular files of the commands' root only: nothing in there can block.
-Result<Account> find_account(const std::string& user) {
-  PYRO_TRY_ASSIGN(const base::Fd root, base::open_file(kRootPath, O_PATH | O_DIRECTORY));
-  return resolve_account(user, read_file_in(root.get(), "etc/passwd", kMaxAccountsBytes),
-                         read_file_in(root.get(), "etc/group", kMaxAccountsBytes));
-}
 
 // Operations on files are much code with memory of its own.
 Result<Child> fork_file_tool(ChildPlan& plan, int cgroup, const InnerNamespace& inner) {
@@ -77,6 +66,19 @@ LaunchFailure failure_of(const ChildReport& report, const wire::Exec& exec) {
       result.message = fmt::format("cannot enter the working directory \"{}\": {}",
                                    base::printable(exec.cwd, kMaxShownBytes), base::errno_text(report.sys_errno));
       break;
+    case ChildStep::user_name:
+      result.failure = ExecFailure::other;
+      result.status = PYRO_ERROR_NOT_FOUND;
+      result.message =
+          fmt::format("the environment has no user \"{}\" in /etc/passwd; name one that it has, or a number",
+                      base::printable(account_names(exec.user).user, kMaxShownBytes));
+      break;
+    case ChildStep::group_name:
+      result.failure = ExecFailure::other;
+      result.status = PYRO_ERROR_NOT_FOUND;
+      result.message = fmt::format("the environment has no group \"{}\" in /etc/group",
+                                   base::printable(account_names(exec.user).group.value_or(""), kMaxShownBytes));
+      break;
     default: {
       const base::Error error = base::errno_error(report.sys_errno, std::string(what_failed(report.step)));
       result.failure = ExecFailure::other;
@@ -90,12 +92,10 @@ LaunchFailure failure_of(const ChildReport& report, const wire::Exec& exec) {
 }  // namespace
 
 Result<Launched> launch(wire::Exec exec, const Stdio& stdio, const CommandCgroup& cgroup, const InnerNamespace& inner) {
-  PYRO_TRY_ASSIGN(Account account, find_account(exec.user));
   PYRO_TRY_ASSIGN(base::FdPair report, base::make_pipe());
   PYRO_TRY(base::set_nonblocking(report.first.get()));
   Launched launched;
-  launched.plan =
-      std::make_unique<ChildPlan>(std::move(exec), std::move(account), stdio, report.second.get(), inner.pidfd());
+  launched.plan = std::make_unique<ChildPlan>(std::move(exec), stdio, report.second.get(), inner.pidfd());
   ChildPlan& plan = *launched.plan;
   PYRO_TRY_ASSIGN(launched.child, plan.exec().file_request.empty()
                                       ? inner.spawn_command(cgroup.fd(), plan.stack(), &ChildPlan::run, &plan)

@@ -1,5 +1,5 @@
-// From an exec message to a running program. Working directory and program are looked up in the child, inside the
-// commands' namespaces: there they can neither mislead nor block the agent.
+// From an exec message to a running program. What depends on the guest's files (user, directory, program) happens in the
+// child, inside the commands' namespaces: there it can neither mislead nor block the agent.
 // Thread rule: one thread.
 #pragma once
 
@@ -29,7 +29,7 @@ struct LaunchFailure {
   std::string message;
 };
 
-/// Starts the child. An error means that there is none, for want of its user, of processes or of memory.
+/// Starts the child. An error means that there is none, for want of processes or memory.
 base::Result<Launched> launch(wire::Exec exec, const Stdio& stdio, const CommandCgroup& cgroup,
                               const InnerNamespace& inner);
 

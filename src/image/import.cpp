@@ -37,8 +37,8 @@ base::Bytes encode_result(const base::Result<ExtractCounts>& result) {
 
 base::Result<ExtractCounts> decode_result(const std::string& bytes, const std::string& what) {
   base::ByteReader in(base::as_bytes(bytes));
-  const auto code = static_cast<pyro_status>(in.u32());
-  base::Error error{code, in.text(), in.i32()};
+  const std::uint32_t code = in.u32();
+  base::Error error{base::is_status(code) ? static_cast<pyro_status>(code) : PYRO_ERROR_INTERNAL, in.text(), in.i32()};
   ExtractCounts counts;
   counts.entries = in.u64();
   counts.bytes = in.u64();

@@ -49,8 +49,10 @@ bool take_bool(base::ByteReader& in, bool& well_formed) noexcept {
   return value == 1;
 }
 
-pyro_status take_status(base::ByteReader& in) noexcept {
-  return static_cast<pyro_status>(in.i32());
+pyro_status take_status(base::ByteReader& in, bool& well_formed) noexcept {
+  const std::int32_t number = in.i32();
+  well_formed = well_formed && base::is_status(number);
+  return base::is_status(number) ? static_cast<pyro_status>(number) : PYRO_OK;
 }
 
 }  // namespace
@@ -88,10 +90,11 @@ base::Bytes MachineEnded::encode() const {
 base::Result<MachineEnded> MachineEnded::decode(base::ByteView payload) {
   base::ByteReader in(payload);
   MachineEnded record;
+  bool well_formed = true;
   record.time_ns = static_cast<std::int64_t>(in.u64());
-  record.status = take_status(in);
+  record.status = take_status(in, well_formed);
   record.reason = in.text();
-  if (!in.finished()) {
+  if (!in.finished() || !well_formed) {
     return broken("VM's end");
   }
   return record;
@@ -180,7 +183,7 @@ base::Result<CommandEnded> CommandEnded::decode(base::ByteView payload) {
   record.term_signal = in.i32();
   record.timed_out = take_bool(in, well_formed);
   record.oom_killed = take_bool(in, well_formed);
-  record.status = take_status(in);
+  record.status = take_status(in, well_formed);
   record.message = in.text();
   for (std::uint64_t* value : {&record.duration_ms, &record.cpu_time_ms, &record.memory_peak_bytes,
                                &record.stdout_total_bytes, &record.stderr_total_bytes}) {

@@ -127,7 +127,7 @@ Result<FileReport> FileReport::decode(ByteView payload) {
   for (std::uint64_t* number : {&report.size, &report.entries, &report.bytes, &report.skipped, &report.changed}) {
     *number = in.u64();
   }
-  report.status = static_cast<pyro_status>(status);
+  report.status = base::is_status(status) ? static_cast<pyro_status>(status) : PYRO_ERROR_INTERNAL;
   // A guest says what is wrong with files; what became of VMs and operations is not its to say.
   switch (report.status) {
     case PYRO_OK:

@@ -10,6 +10,7 @@ import tempfile
 import time
 import unittest
 
+import libpyro
 from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, descendants, kill, pyro, wait_until
 
 ROUNDS = int(os.environ.get("PYRO_TASK_ROUNDS", "6"))
@@ -70,6 +71,45 @@ class TaskTest(VmTest):
     def tearDown(self):
         self.doCleanups()
         super().tearDown()
+
+
+class Start(TaskTest):
+    """Nothing that the guest's files or a request hold keeps the agent from its work."""
+
+    def test_neither_long_paths_nor_a_watched_file_system_block_the_agent(self):
+        task_id = self.create()
+        for size, code in ((3000, 127), (60_000, 126)):  # each file of the path is as long as the name
+            done = pyro("task", "exec", "-e", "PATH=" + ":" * 60_000, task_id, "--", "x" * size)
+            self.assertEqual(done.returncode, 126 if size > 255 else code, done.stderr[-300:])
+        # Whoever watches a file system this way has to allow each open; this one allows none. What has not started is killed
+        # 10 s after its timeout.
+        watch = """$f = syscall(300, 4, 0); $all = "/"; syscall(301, $f, 0x101, 0x10000, -100, $all) == 0 or die $!;
+                   $| = 1; print "watching\\n"; sleep 20"""
+        number = task("exec", "-d", task_id, "--", "perl", "-e", watch).strip()
+        wait_until(lambda: "watching" in task("logs", task_id, number), 30, "the watch")
+        begin = time.monotonic()
+        done = execute(task_id, "echo x", "--timeout", "2")
+        self.assertEqual(done.returncode, 124, done)
+        self.assertLess(time.monotonic() - begin, 17)
+        wait_until(lambda: execute(task_id, "echo x", "--timeout", "5").stdout == b"x\n", 60, "the end of the watch")
+
+    def test_users_are_those_that_a_command_sees(self):
+        task_id = self.create()
+        line = "cp /etc/passwd . && echo new:x:4321:4321::/tmp:/bin/sh >>passwd && mount --bind passwd /etc/passwd"
+        self.assertEqual(execute(task_id, line).returncode, 0)
+        done = execute(task_id, "id -u; echo $HOME", "--user", "new")
+        self.assertEqual((done.returncode, done.stdout), (0, b"4321\n/tmp\n"), done)
+
+    def test_what_a_terminal_echoes_comes_after_the_start(self):
+        task_id = self.create()
+        with libpyro.Pyro() as instance:
+            for command in (["cat"], ["/nope"]):
+                events = [type(event).__name__ for event in instance.start_exec_task(
+                    task_id, command, pty=True, stdin=b"hello\n" * 20)]
+                if command == ["cat"]:
+                    self.assertLess(events.index("Started"), events.index("Stdout"), events)
+                else:
+                    self.assertNotIn("Started", events)
 
 
 class Life(TaskTest):

@@ -1,5 +1,8 @@
 // What is handed to execve(): environment and candidates.
+#include <array>
 #include <cerrno>
+#include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -9,12 +12,16 @@ namespace pyro::guest {
 
 namespace {
 
-Account builder() {
-  Account account;
-  account.name = "builder";
-  account.home = "/home/builder";
-  account.shell = "/bin/zsh";
-  return account;
+using Texts = std::vector<std::string>;
+
+Texts exec_candidates(std::string_view command, std::string_view path) {
+  ProgramSearch search(command, path);
+  std::array<char, 32> file;
+  Texts out;
+  for (auto next = search.next(file); next != ProgramSearch::Next::none; next = search.next(file)) {
+    out.emplace_back(next == ProgramSearch::Next::found ? file.data() : "too long");
+  }
+  return out;
 }
 
 }  // namespace
@@ -22,37 +29,44 @@ Account builder() {
 TEST_SUITE("guest") {
   TEST_CASE("environment: nothing asked for → what a login has, TERM only with a terminal") {
     wire::Exec exec;
-    const auto plain = command_environment(exec, builder());
-    CHECK(environment_value(plain, "HOME") == "/home/builder");
-    CHECK(environment_value(plain, "USER") == "builder");
-    CHECK(environment_value(plain, "LOGNAME") == "builder");
-    CHECK(environment_value(plain, "SHELL") == "/bin/zsh");
+    const auto plain = command_environment(exec);
+    CHECK(Texts(plain.begin(), plain.begin() + 4) == Texts{"HOME", "USER", "LOGNAME", "SHELL"});
     CHECK(environment_value(plain, "PATH") == kDefaultPath);
     CHECK(environment_value(plain, "LANG") == "C.UTF-8");
     CHECK(environment_value(plain, "TERM").empty());
     exec.pty = true;
-    CHECK(environment_value(command_environment(exec, builder()), "TERM") == "xterm-256color");
+    CHECK(environment_value(command_environment(exec), "TERM") == "xterm-256color");
   }
 
   TEST_CASE("environment: a variable is set → it replaces the default, the last setting wins") {
     wire::Exec exec;
     exec.env = {"HOME=/tmp", "A=1", "A=2=3", "EMPTY="};
-    const auto environment = command_environment(exec, builder());
+    const auto environment = command_environment(exec);
     CHECK(environment_value(environment, "HOME") == "/tmp");
     CHECK(environment_value(environment, "A") == "2=3");
     CHECK(environment_value(environment, "EMPTY").empty());
     CHECK(environment.size() == 8);
+    CHECK(environment[0] == "HOME=/tmp");
+    CHECK(environment[1] == "USER");
   }
 
   TEST_CASE("candidates: with a slash → that path only") {
-    CHECK(exec_candidates("./run", "/bin") == std::vector<std::string>{"./run"});
-    CHECK(exec_candidates("/bin/ls", "") == std::vector<std::string>{"/bin/ls"});
+    CHECK(exec_candidates("./run", "/bin") == Texts{"./run"});
+    CHECK(exec_candidates("/bin/ls", "") == Texts{"/bin/ls"});
   }
 
   TEST_CASE("candidates: without a slash → every part of PATH, an empty part is the working directory") {
-    CHECK(exec_candidates("ls", "/bin:/usr/bin") == std::vector<std::string>{"/bin/ls", "/usr/bin/ls"});
-    CHECK(exec_candidates("ls", ":/bin:") == std::vector<std::string>{"./ls", "/bin/ls", "./ls"});
-    CHECK(exec_candidates("ls", "") == std::vector<std::string>{"./ls"});
+    CHECK(exec_candidates("ls", "/bin:/usr/bin") == Texts{"/bin/ls", "/usr/bin/ls"});
+    CHECK(exec_candidates("ls", ":/bin:") == Texts{"./ls", "/bin/ls", "./ls"});
+    CHECK(exec_candidates("ls", "") == Texts{"./ls"});
+  }
+
+  TEST_CASE("candidates: longer than a path may be → said so, and the search goes on") {
+    const std::string directory(40, 'd');
+    CHECK(exec_candidates("ls", directory + ":/bin") == Texts{"too long", "/bin/ls"});
+    CHECK(exec_candidates("/" + directory, "") == Texts{"too long"});
+    CHECK(exec_candidates("/" + directory.substr(0, 30), "") == Texts{"/" + directory.substr(0, 30)});
+    CHECK(exec_candidates("/" + directory.substr(0, 31), "") == Texts{"too long"});
   }
 
   TEST_CASE("candidates: an empty name → none") {
