@@ -40,7 +40,6 @@ Check check_cpu_shares(const Settings& settings) {
     return Check{"cpu-shares", PYRO_CHECK_OK, "VMs share CPUs by their processes: no cgroup is named (PYRO_CGROUP)",
                  ""};
   }
-  sweep_cgroups(settings.cgroup);
   if (const auto usable = check_cgroup(settings.cgroup); !usable.ok()) {
     return Check{"cpu-shares", PYRO_CHECK_FAILED, usable.error().message, "No VM can be started with it"};
   }

@@ -174,6 +174,10 @@ void VmIndex::leave_mark() const {
 
 base::Result<VmFolder> VmIndex::make_folder(const std::string& id) {
   auto change = begin_change();
+  if (!change) {
+    // Before as well: whoever is killed right after making it leaves no other trace of that.
+    leave_mark();
+  }
   PYRO_TRY_ASSIGN(auto folder, VmFolder::create(home_, id));
   finish_change(std::move(change), [&](Registry& registry) { return registry.unsettle(id); });
   return folder;

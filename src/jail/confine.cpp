@@ -4,6 +4,8 @@
 #include "jail/privileges.hpp"
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -99,10 +101,23 @@ base::Status forbid_inspection() {
 
 base::Status join_cgroup(int cgroup_procs) {
   // "0" is the writing process itself (cgroups(7)).
-  if (::write(cgroup_procs, "0", 1) != 1) {
-    return base::errno_error(errno, "pyro-vm cannot enter its cgroup");
+  if (::write(cgroup_procs, "0", 1) == 1) {
+    return base::success();
   }
-  return base::success();
+  const int why = errno;
+  std::error_code unknown;
+  const auto list = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", cgroup_procs), unknown);
+  base::Error error = base::errno_error(
+      why, fmt::format("the cgroup {} cannot be entered (PYRO_CGROUP, docs/limits.md)", list.parent_path().native()));
+  if (error.code != PYRO_ERROR_LIMIT) {
+    // Whatever the kernel objects to, the caller named it.
+    error.code = PYRO_ERROR_INVALID;
+  }
+  if (why == EACCES) {
+    error.message +=
+        "; the cgroup of the program that starts VMs has to be delegated as well, up to the one above both";
+  }
+  return error;
 }
 
 base::Result<EarlyConfinement> confine_early(int keep_fd) {

@@ -65,7 +65,7 @@ base::Status forbid_new_privileges();
 /// No core dump, no ptrace and no /proc/<pid> for others of the same user.
 base::Status forbid_inspection();
 /// Moves this process, and the children it starts later, into the cgroup whose cgroup.procs is open as
-/// `cgroup_procs`. An error says why not.
+/// `cgroup_procs`. Errors: INVALID (it cannot be used, and why), LIMIT.
 base::Status join_cgroup(int cgroup_procs);
 
 }  // namespace pyro::jail

@@ -36,10 +36,10 @@ struct MachineConfig {
   base::Fd delta;
   /// The disk outlives the machine: raw, so that any engine can go on with it, and flushed when the guest asks for it.
   bool keeps_disk = false;
-  /// Both are locked by this process; an engine that is another process locks them too, before these are closed. Held for
-  /// as long as anything of the machine may write to the disk,
+  /// Both are locked by this process, and stay open until the machine is destroyed (closing one would drop its lock); an
+  /// engine that is another process locks them too. Held for as long as anything may write to the disk or the journal,
   base::Fd lock;
-  /// and for as long as anything of it lives: the byte that the file is at.
+  /// and for as long as anything of the machine lives: the byte that the file is at.
   base::Fd slot;
   /// Files that the supervisor itself writes may become this large; 0: it writes none.
   std::uint64_t supervisor_file_bytes = 0;

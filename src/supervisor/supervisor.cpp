@@ -43,17 +43,23 @@ base::Status fill_random(std::array<std::byte, N>& out) {
 
 // A lock that comes with a descriptor is the open file's: children that the host forked in the meantime have it as well, and
 // would keep it beyond our end. One of this process takes its place, from where the file is at (client/file_lock.hpp).
-void take_over_lock(const base::Fd& file, off_t bytes) {
-  struct flock lock {};
-  lock.l_type = F_RDLCK;
-  lock.l_whence = SEEK_CUR;
-  lock.l_len = bytes;
-  // Beside an exclusive one there is no other.
-  ::fcntl(file.get(), F_OFD_SETLK, &lock);
-  if (::fcntl(file.get(), F_SETLK, &lock) == 0) {
-    lock.l_type = F_UNLCK;
-    ::fcntl(file.get(), F_OFD_SETLK, &lock);
+// Shared, so that an engine can have it too. A starter that gave up has dropped its lock, and the next one may have taken
+// that: so it is ours only if nobody else holds any, which is looked at before (so as not to be in another's way) and after
+// (from where on nobody can begin with an exclusive one).
+base::Status take_over_lock(const base::Fd& file, off_t bytes) {
+  const auto call = [&](int command, short type) -> std::optional<short> {
+    struct flock lock {};
+    lock.l_type = type;
+    lock.l_whence = SEEK_CUR;
+    lock.l_len = bytes;
+    return ::fcntl(file.get(), command, &lock) == 0 ? std::optional(lock.l_type) : std::nullopt;
+  };
+  if (call(F_OFD_GETLK, F_WRLCK) != F_UNLCK || !call(F_OFD_SETLK, F_RDLCK) || !call(F_SETLK, F_RDLCK) ||
+      !call(F_OFD_SETLK, F_UNLCK) || call(F_GETLK, F_WRLCK) != F_UNLCK) {
+    return base::make_error(PYRO_ERROR_NOT_STARTED,
+                            "the VM was not started: its lock is not ours any more, since its start was given up");
   }
+  return base::success();
 }
 
 }  // namespace
@@ -105,13 +111,20 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
       static_cast<std::size_t>(outlives_client_ ? wire::ConfigureFd::count_outliving : wire::ConfigureFd::count)) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
   }
-  take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)], kSlotBytes);
+  PYRO_TRY(take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)], kSlotBytes));
+  if (outlives_client_) {
+    // Before anything is written that is the VM's.
+    PYRO_TRY(take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::lock)], kWholeFile));
+  }
   PYRO_TRY(jail::join_cgroup(fds[static_cast<std::size_t>(wire::ConfigureFd::cgroup)].get()));
   if (outlives_client_) {
     const auto take = [&fds](wire::ConfigureFd which) { return std::move(fds[static_cast<std::size_t>(which)]); };
     listener_ = take(wire::ConfigureFd::listener);
-    PYRO_TRY_ASSIGN(journal_, TaskJournal::open(take(wire::ConfigureFd::commands), take(wire::ConfigureFd::output)));
-    PYRO_TRY(journal_->machine_started(config.vm_id, static_cast<std::uint32_t>(config.engine)));
+    PYRO_TRY_ASSIGN(auto journal,
+                    TaskJournal::open(take(wire::ConfigureFd::commands), take(wire::ConfigureFd::output)));
+    PYRO_TRY(journal.machine_started(config.vm_id, static_cast<std::uint32_t>(config.engine)));
+    // A start that is not recorded has no end: with an error the lock is gone when that would be written.
+    journal_ = std::move(journal);
   }
   vm_id_ = config.vm_id;
   boot_timeout_ms_ = config.boot_timeout_ms;
@@ -149,7 +162,6 @@ base::Status Supervisor::start_machine(const wire::Configure& config, std::vecto
   machine.slot = take(wire::ConfigureFd::slot);
   if (outlives_client_) {
     machine.lock = take(wire::ConfigureFd::lock);
-    take_over_lock(machine.lock, kWholeFile);
   }
   machine.use_kvm = config.engine == wire::EngineKind::kvm;
   machine.keeps_disk = outlives_client_;

@@ -184,6 +184,7 @@ void Supervisor::fail(pyro_status code, const std::string& message) {
 void Supervisor::end() {
   record_end(PYRO_ERROR_NOT_STARTED, "the client that was starting the VM went away");
   state_ = State::ending;
+  clients_.stop_listening();
   const std::vector<ClientId> behind = clients_.flush();
   if (behind.empty()) {
     return io_.stop();

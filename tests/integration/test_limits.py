@@ -68,6 +68,13 @@ class Shares(LimitsTest):
         """Names of those of VMs."""
         return {name for name in os.listdir(self.cgroup) if name.startswith("pyro-")}
 
+    def check_swept(self):
+        """None is left; a process that has only just ended may still be in one."""
+        def swept():
+            self.output("task", "reap")
+            return not self.cgroups()
+        wait_until(swept, 5, "a cgroup is left")
+
     def used(self, task_id):
         """CPU time of a VM, microseconds."""
         with open(os.path.join(self.cgroup, "pyro-" + task_id, "cpu.stat"), encoding="ascii") as file:
@@ -99,15 +106,31 @@ class Shares(LimitsTest):
         with open(os.path.join(self.home, "vms", task_id, "run.json"), encoding="utf-8") as file:
             kill(json.load(file)["pid"])
         wait_until(lambda: not self.left_over(), 5, "the VM goes on")
-        self.output("task", "reap")
-        self.assertEqual(self.cgroups(), set())
+        self.check_swept()
         self.output("task", "start", task_id)
         self.assertEqual(self.cgroups(), {"pyro-" + task_id})
         self.output("task", "delete", task_id)
-        self.output("task", "reap")
-        self.assertEqual(self.cgroups(), set())
+        self.check_swept()
         checks = json.loads(self.output("doctor", "--json"))["checks"]
         self.assertIn(self.cgroup, next(check["message"] for check in checks if check["name"] == "cpu-shares"))
+
+    def test_a_child_that_is_forked_during_a_start_does_not_keep_the_cgroup(self):
+        with libpyro.Pyro(home=self.home, cgroup=self.cgroup) as instance:
+            made = []
+            thread = threading.Thread(target=lambda: made.append(instance.create_task(BASE, mem_mib=256).id))
+            thread.start()
+            wait_until(self.cgroups, DEADLINE, "no VM is started")
+            time.sleep(0.2)
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+                os._exit(0)
+            self.addCleanup(os.waitpid, child, 0)
+            self.addCleanup(kill, child)
+            thread.join()
+            self.assertTrue(instance.delete_task(made[0]))
+        wait_until(lambda: not self.left_over(), 5, "the VM goes on")
+        self.check_swept()
 
 
 class WrongCgroup(LimitsTest):

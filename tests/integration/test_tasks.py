@@ -11,7 +11,7 @@ import time
 import unittest
 
 import libpyro
-from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, kill, pyro, wait_until
+from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, descendants, kill, pyro, wait_until
 
 ROUNDS = int(os.environ.get("PYRO_TASK_ROUNDS", "6"))
 
@@ -48,6 +48,15 @@ def supervisor(task_id):
     """Its supervisor's pid."""
     with open(os.path.join(folder(task_id), "run.json"), encoding="utf-8") as file:
         return json.load(file)["pid"]
+
+
+def ended(pid):
+    """Whether it is not there any more, or dead and not reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 class TaskTest(VmTest):
@@ -347,6 +356,49 @@ class Loss(TaskTest):
         self.assertEqual(execute(task_id, "cat log").stdout, b"0\n1\n2\n")
         self.assertEqual(execute(task_id, "true", "--json").returncode, 0)
         self.assertEqual(commands(task_id)[-1]["number"], 6)
+
+    @unittest.skipUnless(ENGINE == "software", "its engine is a process of its own")
+    def test_an_end_that_is_told_late_is_not_the_next_start_s(self):
+        task_id = self.create()
+        old = supervisor(task_id)
+        os.kill(old, signal.SIGSTOP)
+        for engine in descendants(old):
+            kill(engine)
+            wait_until(lambda one=engine: ended(one), 5, "the engine goes on")
+        task("start", task_id)
+        self.assertEqual(supervisor(task_id), old)
+        os.kill(old, signal.SIGCONT)
+        wait_until(lambda: status(task_id)["state"] == "failed", 5, "nobody notices")
+        task("start", task_id)
+        wait_until(lambda: ended(old), 5, "the old supervisor goes on")
+        self.assertEqual(status(task_id)["state"], "running")
+
+    def test_a_start_that_is_cancelled_early_leaves_the_next_one_alone(self):
+        task_id = self.create()
+        task("stop", task_id)
+        # A supervisor that reads its message late.
+        libexec = os.path.join(os.path.dirname(os.path.realpath(PYRO)), "../libexec/pyro")
+        with tempfile.TemporaryDirectory() as slow:
+            for name in os.listdir(libexec):
+                os.symlink(os.path.join(libexec, name), os.path.join(slow, name))
+            wrapper = os.path.join(slow, "pyro-vm")
+            os.unlink(wrapper)
+            with open(wrapper, "w", encoding="utf-8") as file:
+                file.write(f'#!/bin/sh\ntouch {slow}/begun\nsleep 1.5\ntouch {slow}/goes\nexec {libexec}/pyro-vm "$@"\n')
+            os.chmod(wrapper, 0o755)
+            client = subprocess.Popen([PYRO, "task", "start", task_id], env=dict(os.environ, PYRO_LIBEXEC=slow),
+                                      stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_until(lambda: os.path.exists(f"{slow}/begun"), 20, "no supervisor")
+            time.sleep(0.3)
+            client.send_signal(signal.SIGINT)
+            # It waits for its supervisor; the lock is free before that goes on.
+            wait_until(lambda: pyro("task", "start", task_id).returncode == 0, 20, "it cannot be started")
+            wait_until(lambda: os.path.exists(f"{slow}/goes"), 20, "the late supervisor does not get on")
+            client.wait(timeout=DEADLINE)
+        time.sleep(1)
+        wait_until(lambda: len(self.left_over()) == (2 if ENGINE == "software" else 1), 5, "it is there twice")
+        self.assertEqual(status(task_id)["state"], "running")
+        self.assertEqual(execute(task_id, "true").returncode, 0)
 
     def test_a_supervisor_that_does_not_answer_is_deleted_all_the_same(self):
         task_id = self.create()

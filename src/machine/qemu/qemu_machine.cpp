@@ -64,6 +64,9 @@ class QemuMachine final : public Machine {
 
   asio::io_context& io_;
   MachineConfig config_;
+  /// Beside QEMU's own: who is told that it ended may still have to write that down.
+  base::Fd lock_;
+  base::Fd slot_;
   std::uint64_t supervisor_file_bytes_ = 0;
   EndHandler on_end_;
   base::Fd agent_;
@@ -87,7 +90,9 @@ base::Status QemuMachine::start(EndHandler on_end) {
   PYRO_TRY_ASSIGN(base::FdPair monitor, base::make_socket_pair());
   PYRO_TRY_ASSIGN(jail::Child child, start_qemu(console.second.get(), agent.second.get(), monitor.second.get()));
   child_.emplace(std::move(child));
-  // The files are QEMU's now.
+  // The other files are QEMU's now.
+  lock_ = std::move(config_.lock);
+  slot_ = std::move(config_.slot);
   supervisor_file_bytes_ = config_.supervisor_file_bytes;
   config_ = MachineConfig{};
   agent_ = std::move(agent.first);

@@ -97,6 +97,10 @@ class Task {
   }
   /// To a command that runs: up to `started`.
   void join(bool takes_input = false) {
+    auto lock = folder_->try_lock();
+    REQUIRE(lock.ok());
+    REQUIRE(*lock);
+    lock_ = std::move(**lock);
     auto listener = folder_->listen();
     REQUIRE(listener.ok());
     REQUIRE(base::set_nonblocking(listener->get()).ok());
@@ -155,6 +159,7 @@ class Task {
  private:
   fixture::World world_;
   std::optional<client::VmFolder> folder_;
+  client::FileLock lock_;
   std::uint64_t printed_ = 0;
   std::optional<fixture::Session> session_;
 };

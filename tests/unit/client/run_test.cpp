@@ -341,6 +341,9 @@ TEST_CASE("op: a lost supervisor → NOT_STARTED before the dispatch, OUTCOME_UN
   CHECK(outcome.error == PYRO_ERROR_NOT_STARTED);
   outcome = run("overrun");
   CHECK(outcome.error == PYRO_ERROR_OUTCOME_UNKNOWN);
+  outcome = run("overgrant");
+  CHECK(outcome.error == PYRO_ERROR_OUTCOME_UNKNOWN);
+  CHECK(outcome.message.find("granted more input") != std::string::npos);
 }
 
 TEST_CASE("op: the guest does not start → BOOT with its console; a foreign supervisor → UNSUPPORTED") {

@@ -277,6 +277,17 @@ TEST_CASE("vm index: made without the registry while another process finishes a 
   CHECK_FALSE(fixture::fs::exists(home.folder / "vms/.changed"));
 }
 
+TEST_CASE("vm index: made without the registry → marked before there is a folder") {
+  Home home;
+  make(home.index, "aaaaaaaaaaaa");
+  const auto other = open(home);
+  const auto busy = other->begin();
+  REQUIRE(busy.ok());
+  // As if its maker was killed as soon as it was there.
+  CHECK_FALSE(home.index.make_folder("aaaaaaaaaaaa").ok());
+  CHECK(fixture::fs::exists(home.folder / "vms/.changed"));
+}
+
 TEST_CASE("vm index: started without the registry → found by its state") {
   Home home;
   const auto folder = make(home.index, "aaaaaaaaaaaa");

@@ -194,5 +194,6 @@ TEST_CASE("cgroup: one whose list of processes takes us → entered; one that do
   CHECK(written == '0');
   const auto refused = jail::join_cgroup(pipe->first.get());
   REQUIRE_FALSE(refused.ok());
-  CHECK(refused.error().message.find("cgroup") != std::string::npos);
+  CHECK(refused.error().code == PYRO_ERROR_INVALID);
+  CHECK(refused.error().message.find("PYRO_CGROUP") != std::string::npos);
 }

@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace pyro;
@@ -33,6 +34,19 @@ namespace {
   return std::move(*fd);
 }
 
+// Whether this process holds a lock on `file`: another one looks.
+[[maybe_unused]] bool holds_lock(int file) {
+  const pid_t looks = ::fork();
+  if (looks == 0) {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    ::_exit(::fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid == ::getppid() ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(looks, &status, 0) == looks);
+  return status == 0;
+}
+
 }  // namespace
 
 TEST_CASE("qemu machine: the engine stops the VM → that is its end, told once, with the engine still there") {
@@ -50,8 +64,16 @@ TEST_CASE("qemu machine: the engine stops the VM → that is its end, told once,
   config.delta = memfd_with("");
   config.engine = base::Fd(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   REQUIRE(config.engine.valid());
+  config.lock = memfd_with("");
+  config.slot = memfd_with("");
+  const int locked[] = {config.lock.get(), config.slot.get()};
+  for (const int file : locked) {
+    struct flock lock {};
+    lock.l_type = F_RDLCK;
+    REQUIRE(::fcntl(file, F_SETLK, &lock) == 0);
+  }
   boost::asio::io_context io;
-  const auto machine = machine::make_qemu_machine(io, std::move(config));
+  auto machine = machine::make_qemu_machine(io, std::move(config));
   std::vector<machine::MachineEnd> ends;
   const auto started = machine->start([&](machine::MachineEnd end) { ends.push_back(std::move(end)); });
   REQUIRE(started.ok());
@@ -62,5 +84,8 @@ TEST_CASE("qemu machine: the engine stops the VM → that is its end, told once,
   REQUIRE(ends.size() == 1);
   CHECK(ends[0].kind == machine::MachineEnd::Kind::engine_died);
   CHECK(ends[0].detail.find("stopped the VM") != std::string::npos);
+  // Until the end is written down.
+  CHECK(holds_lock(locked[0]));
+  CHECK(holds_lock(locked[1]));
 #endif
 }

@@ -156,9 +156,10 @@ class World {
       message.outlives_client = true;
       message.ttl_ms = ttl_ms;
       listener = listen();
-      fds.insert(fds.end(), {listener.get(), commands_file.get(), output_file.get(), null.get()});
+      fds.insert(fds.end(), {listener.get(), commands_file.get(), output_file.get(), lock_file.get()});
     }
     fds[static_cast<std::size_t>(wire::ConfigureFd::client)] = process.get();
+    fds[static_cast<std::size_t>(wire::ConfigureFd::slot)] = slot_file.get();
     const auto frame = wire::message_frame(FrameType::configure, 0, message);
     REQUIRE(jail::send_with_fds(client.fd(), frame, fds).ok());
   }
@@ -181,6 +182,11 @@ class World {
     REQUIRE(::connect(peer.fd(), reinterpret_cast<const sockaddr*>(&address_), address_size_) == 0);
     CHECK(wire::Hello::decode(peer.wait_for(FrameType::hello).payload)->build_id == base::build_id());
     return peer;
+  }
+  [[nodiscard]] bool refuses_connections() const {
+    const base::Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address_), address_size_) != 0 &&
+           errno == ECONNREFUSED;
   }
   [[nodiscard]] Peer attach() const {
     Peer peer = connect();
@@ -261,6 +267,8 @@ class World {
   std::uint64_t ttl_ms = 0;
   base::Fd commands_file = make_file("commands");
   base::Fd output_file = make_file("output");
+  base::Fd lock_file = make_file("lock");
+  base::Fd slot_file = make_file("slot");
 
  private:
   World(base::FdPair clients, base::FdPair agents, supervisor::Deadlines deadlines)
@@ -321,6 +329,24 @@ TEST_CASE("supervisor: configured → the deadline for that is over") {
   World world(deadlines);
   world.configure();
   CHECK_FALSE(world.ends(150));
+}
+
+TEST_CASE("supervisor: another start has the VM's lock or slot by now → refused, and nothing is recorded") {
+  for (const bool is_slot : {false, true}) {
+    World world;
+    const base::Fd& file = is_slot ? world.slot_file : world.lock_file;
+    // As the other start's supervisor holds it.
+    const base::Fd other(::open(fmt::format("/proc/self/fd/{}", file.get()).c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(other.valid());
+    struct flock shared {};
+    shared.l_type = F_RDLCK;
+    REQUIRE(::fcntl(other.get(), F_OFD_SETLK, &shared) == 0);
+    world.configure(true);
+    CHECK(world.failure().code == PYRO_ERROR_NOT_STARTED);
+    CHECK(world.ends());
+    CHECK_FALSE(world.machine.on_end);
+    CHECK(content(world.commands_file).empty());
+  }
 }
 
 TEST_CASE("supervisor: the client breaks the protocol while output waits → it is told all the same") {
@@ -809,6 +835,7 @@ TEST_CASE(
   world.on_its_thread([] {});
   world.client.send(wire::bare_frame(FrameType::discard));
   CHECK(world.frees_machine());
+  CHECK(world.refuses_connections());
   SUBCASE("it reads") {
     CHECK(wire::Exit::decode(other.wait_for(FrameType::exit).payload)->exit_code == 0);
     CHECK(other.data_bytes == wire::kWindowBytes);

@@ -149,6 +149,9 @@ elif what == "overrun":
     for _ in range(WINDOW // CHUNK + 2):
         say(OUT, b"x" * CHUNK)
     link.recv(1)
+elif what == "overgrant":
+    send(CREDIT, struct.pack("<I", WINDOW), 1, IN)
+    link.recv(1)
 elif what == "not-found":
     finish(127, failure=127, message="no-such-program: not found")
 elif what == "bad-user":
