@@ -59,13 +59,11 @@ DiskSync::~DiskSync() {
 std::uint64_t DiskSync::request() {
   requested_ = ++last_;
   ring(wake_);
-  // The thread asks the disk at once, and the agent goes on while that answers.
-  ::sched_yield();
   return last_;
 }
 
 void DiskSync::run() noexcept {
-  // As urgent as the agent itself: it hardly computes.
+  // Above every command, as the agent: an exit waits for it, and it hardly computes.
   sched_param realtime{};
   realtime.sched_priority = kAgentPriority;
   ::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &realtime);
