@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -66,9 +67,10 @@ Error make_error(pyro_status code, fmt::format_string<Args...> format, Args&&...
 /// descriptors or processes is a limit; no permission is the caller's to mend; the rest is internal.
 pyro_status status_of_errno(int sys_errno) noexcept;
 
-/// Whether a number from outside may become a pyro_status: the type has no room for others.
-constexpr bool is_status(std::int64_t number) noexcept {
-  return number >= PYRO_OK && number <= PYRO_ERROR_INTERNAL;
+/// A number from outside as a status; nothing where the type has no room for it.
+constexpr std::optional<pyro_status> to_status(std::int64_t number) noexcept {
+  return number >= PYRO_OK && number <= PYRO_ERROR_INTERNAL ? std::optional(static_cast<pyro_status>(number))
+                                                            : std::nullopt;
 }
 
 /// "<what>: <text of errno>", with the code that status_of_errno gives.

@@ -37,8 +37,8 @@ base::Bytes encode_result(const base::Result<ExtractCounts>& result) {
 
 base::Result<ExtractCounts> decode_result(const std::string& bytes, const std::string& what) {
   base::ByteReader in(base::as_bytes(bytes));
-  const std::uint32_t code = in.u32();
-  base::Error error{base::is_status(code) ? static_cast<pyro_status>(code) : PYRO_ERROR_INTERNAL, in.text(), in.i32()};
+  const auto status = base::to_status(in.u32());
+  base::Error error{status.value_or(PYRO_ERROR_INTERNAL), in.text(), in.i32()};
   ExtractCounts counts;
   counts.entries = in.u64();
   counts.bytes = in.u64();
@@ -46,7 +46,7 @@ base::Result<ExtractCounts> decode_result(const std::string& bytes, const std::s
   if (!in.finished()) {
     return base::make_error(PYRO_ERROR_INVALID, "cannot unpack {}: the unpacking process died", what);
   }
-  if (code != PYRO_OK) {
+  if (status != PYRO_OK) {
     error.message = fmt::format("cannot import {}: {}", what, error.message);
     return error;
   }

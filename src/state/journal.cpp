@@ -50,9 +50,9 @@ bool take_bool(base::ByteReader& in, bool& well_formed) noexcept {
 }
 
 pyro_status take_status(base::ByteReader& in, bool& well_formed) noexcept {
-  const std::int32_t number = in.i32();
-  well_formed = well_formed && base::is_status(number);
-  return base::is_status(number) ? static_cast<pyro_status>(number) : PYRO_OK;
+  const auto status = base::to_status(in.i32());
+  well_formed = well_formed && status;
+  return status.value_or(PYRO_OK);
 }
 
 }  // namespace

@@ -121,13 +121,14 @@ Result<FileReport> FileReport::decode(ByteView payload) {
   ByteReader in(payload);
   FileReport report;
   bool broken = false;
-  const std::int32_t status = in.i32();
+  const auto status = base::to_status(in.i32());
   report.message = in.text();
   report.truncated = read_flag(in, broken);
   for (std::uint64_t* number : {&report.size, &report.entries, &report.bytes, &report.skipped, &report.changed}) {
     *number = in.u64();
   }
-  report.status = base::is_status(status) ? static_cast<pyro_status>(status) : PYRO_ERROR_INTERNAL;
+  broken = broken || !status;
+  report.status = status.value_or(PYRO_ERROR_INTERNAL);
   // A guest says what is wrong with files; what became of VMs and operations is not its to say.
   switch (report.status) {
     case PYRO_OK:

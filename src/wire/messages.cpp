@@ -301,7 +301,7 @@ Result<Exit> Exit::decode(ByteView payload) {
   exit.cpu_time_ms = in.u64();
   exit.memory_peak_bytes = in.u64();
   exit.failure = static_cast<ExecFailure>(failure);
-  exit.status = base::is_status(status) ? static_cast<pyro_status>(status) : PYRO_OK;
+  exit.status = base::to_status(status).value_or(PYRO_OK);
   exit.oom_killed = oom_killed == 1;
   exit.timed_out = timed_out == 1;
   const bool known_failure = failure == 0 || (failure >= 125 && failure <= 127);

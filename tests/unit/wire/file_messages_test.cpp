@@ -108,8 +108,9 @@ TEST_SUITE("wire") {
   }
 
   TEST_CASE("file report: a status that is not the guest's to give → refused") {
-    for (const pyro_status status : {PYRO_AGAIN, PYRO_ERROR_FORKED, PYRO_ERROR_NOT_STARTED, PYRO_ERROR_OUTCOME_UNKNOWN,
-                                     PYRO_ERROR_CANCELLED, PYRO_ERROR_BOOT, static_cast<pyro_status>(7)}) {
+    for (const pyro_status status :
+         {PYRO_AGAIN, PYRO_ERROR_FORKED, PYRO_ERROR_NOT_STARTED, PYRO_ERROR_OUTCOME_UNKNOWN, PYRO_ERROR_CANCELLED,
+          PYRO_ERROR_BOOT, static_cast<pyro_status>(7), static_cast<pyro_status>(PYRO_ERROR_INTERNAL + 1)}) {
       CHECK(is_refused(report(), [status](FileReport& m) { m.status = status; }));
     }
   }
