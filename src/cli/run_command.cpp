@@ -24,8 +24,6 @@ namespace {
 
 // A second Ctrl-C within this time ends the VM, whatever the command does about the first.
 constexpr std::chrono::seconds kSecondInterrupt{2};
-// Between two looks at keys and signals: a command that prints on and on must not keep those waiting.
-constexpr int kEventsAtATime = 64;
 
 // What both kinds of a command share.
 ExecOptions exec_options(const RunOptions& from) {

@@ -14,14 +14,16 @@
 
 namespace pyro::cli {
 
+/// Of an operation, between two looks at keys and signals: one that talks on and on must not keep those waiting.
+inline constexpr int kEventsAtATime = 64;
+
 /// Takes its events. INT, QUIT, TERM and HUP cancel it: then Error cancelled is thrown, and
 /// signals.fatal() says which it was.
 /// `on_event` gets every other event.
 inline void wait_to_end(Operation& operation, Signals& signals, ProgressDisplay& progress,
                         const EventHandler& on_event = {}) {
   while (!operation.ended()) {
-    // Not without end: a helper that talks on and on must not keep a signal waiting.
-    for (int taken = 0; taken < 64; ++taken) {
+    for (int taken = 0; taken < kEventsAtATime; ++taken) {
       const Event* event = operation.next(std::chrono::milliseconds(0));
       if (event == nullptr) {
         break;

@@ -217,11 +217,7 @@ base::Result<bool> AttachOp::emit_output() {
         }
         piece->data.erase(piece->data.begin(), piece->data.begin() + static_cast<std::ptrdiff_t>(old));
         emitted += piece->data.size();
-        Event event;
-        event.kind = piece->channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
-        event.command_number = piece->number;
-        event.data = std::move(piece->data);
-        emit(std::move(event));
+        emit(output_event(std::move(*piece)));
         return emitted < kShareBytes;
       });
 }

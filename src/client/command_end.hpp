@@ -1,10 +1,13 @@
-// What operations on commands share, whoever tells them of the command: how its end becomes a result, and which signals
-// and sizes of a terminal there are.
+// What operations on commands share, whoever tells them of the command: how what it printed becomes an event and its end a
+// result, and which signals and sizes of a terminal there are.
 // Thread rule: any thread.
 #pragma once
 
 #include "client/event.hpp"
+#include "state/journal.hpp"
 #include "wire/messages.hpp"
+
+#include <utility>
 
 namespace pyro::client {
 
@@ -18,6 +21,15 @@ void fill_end(OwnedResult& result, const End& end) {
   result.duration_ms = end.duration_ms;
   result.cpu_time_ms = end.cpu_time_ms;
   result.memory_peak_bytes = end.memory_peak_bytes;
+}
+
+/// A piece of output as the journal has it.
+inline Event output_event(state::CommandOutput piece) {
+  Event event;
+  event.kind = piece.channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
+  event.command_number = piece.number;
+  event.data = std::move(piece.data);
+  return event;
 }
 
 /// A command that could not be executed: as a shell would say it, and where a shell would.

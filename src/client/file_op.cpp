@@ -219,8 +219,7 @@ Result<wire::FileReport> FileOp::read_report(const OwnedResult& exit) const {
   if (exit.term_signal != 0) {
     return base::make_error(PYRO_ERROR_STATE, "{} was killed in the guest by signal {}", what, exit.term_signal);
   }
-  PYRO_TRY_ASSIGN(auto report, wire::FileReport::decode(report_));
-  return report;
+  return wire::FileReport::decode(report_);
 }
 
 Status FileOp::conclude(Event exit) {

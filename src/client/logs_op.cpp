@@ -1,6 +1,7 @@
 #include "client/logs_op.hpp"
 
 #include "base/clock.hpp"
+#include "client/command_end.hpp"
 #include "client/vm_index.hpp"
 
 #include <algorithm>
@@ -170,11 +171,7 @@ base::Status LogsOp::emit_output() {
     auto piece = state::CommandOutput::decode(frame.payload);
     if (piece.ok() && count(*piece) != nullptr) {
       emitted += piece->data.size();
-      Event event;
-      event.kind = piece->channel == 1 ? PYRO_EVENT_STDOUT : PYRO_EVENT_STDERR;
-      event.command_number = piece->number;
-      event.data = std::move(piece->data);
-      emit(std::move(event));
+      emit(output_event(std::move(*piece)));
     }
     return emitted < kShareBytes;
   });

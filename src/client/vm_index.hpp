@@ -41,7 +41,7 @@ class VmIndex {
 
   /// VmFolder::create(), and its row.
   base::Result<VmFolder> make_folder(const std::string& id);
-  /// VmFolder::remove(), and its row.
+  /// Removes it, with the lock of its folder held, and its row.
   base::Status remove_folder(const VmFolder& folder);
   /// It is about to be started; to be called with its lock held, before anything in the folder changes. False: the
   /// registry could not be told; to be called again when it has changed.

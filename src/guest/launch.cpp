@@ -49,44 +49,30 @@ std::string_view what_failed(ChildStep step) {
 }
 
 LaunchFailure failure_of(const ChildReport& report, const wire::Exec& exec) {
-  LaunchFailure result;
+  const auto other = [](base::Error error) { return LaunchFailure{ExecFailure::other, error.code, error.message}; };
+  const auto shown = [](std::string_view name) { return base::printable(name, kMaxShownBytes); };
   switch (report.step) {
     case ChildStep::program:
-    case ChildStep::interpreter:
-      result.failure = exec_failure(report.sys_errno);
-      result.message =
-          fmt::format("cannot run \"{}\": {}", base::printable(exec.argv[0], kMaxShownBytes),
-                      report.step == ChildStep::interpreter      ? "the interpreter that it names does not exist"
-                      : result.failure == ExecFailure::not_found ? "not found"
-                                                                 : base::errno_text(report.sys_errno));
-      break;
-    case ChildStep::directory:
-      result.failure = ExecFailure::other;
-      result.status = PYRO_ERROR_INVALID;
-      result.message = fmt::format("cannot enter the working directory \"{}\": {}",
-                                   base::printable(exec.cwd, kMaxShownBytes), base::errno_text(report.sys_errno));
-      break;
-    case ChildStep::user_name:
-      result.failure = ExecFailure::other;
-      result.status = PYRO_ERROR_NOT_FOUND;
-      result.message =
-          fmt::format("the environment has no user \"{}\" in /etc/passwd; name one that it has, or a number",
-                      base::printable(account_names(exec.user).user, kMaxShownBytes));
-      break;
-    case ChildStep::group_name:
-      result.failure = ExecFailure::other;
-      result.status = PYRO_ERROR_NOT_FOUND;
-      result.message = fmt::format("the environment has no group \"{}\" in /etc/group",
-                                   base::printable(account_names(exec.user).group.value_or(""), kMaxShownBytes));
-      break;
-    default: {
-      const base::Error error = base::errno_error(report.sys_errno, std::string(what_failed(report.step)));
-      result.failure = ExecFailure::other;
-      result.status = error.code;
-      result.message = error.message;
+    case ChildStep::interpreter: {
+      const ExecFailure failure = exec_failure(report.sys_errno);
+      const std::string why = report.step == ChildStep::interpreter ? "the interpreter that it names does not exist"
+                              : failure == ExecFailure::not_found   ? "not found"
+                                                                    : base::errno_text(report.sys_errno);
+      return {failure, PYRO_OK, fmt::format("cannot run \"{}\": {}", shown(exec.argv[0]), why)};
     }
+    case ChildStep::directory:
+      return other(base::make_error(PYRO_ERROR_INVALID, "cannot enter the working directory \"{}\": {}",
+                                    shown(exec.cwd), base::errno_text(report.sys_errno)));
+    case ChildStep::user_name:
+      return other(base::make_error(
+          PYRO_ERROR_NOT_FOUND, "the environment has no user \"{}\" in /etc/passwd; name one that it has, or a number",
+          shown(account_names(exec.user).user)));
+    case ChildStep::group_name:
+      return other(base::make_error(PYRO_ERROR_NOT_FOUND, "the environment has no group \"{}\" in /etc/group",
+                                    shown(account_names(exec.user).group.value_or(""))));
+    default:
+      return other(base::errno_error(report.sys_errno, std::string(what_failed(report.step))));
   }
-  return result;
 }
 
 }  // namespace

@@ -18,6 +18,10 @@
 namespace pyro::machine {
 
 /// What a machine is made of. All files were opened by the client; a machine knows no paths of them.
+/// How many bytes of the two files of a VM are locked, from where the file is at (fcntl(2); 0: to the end).
+inline constexpr off_t kLockBytes = 0;
+inline constexpr off_t kSlotBytes = 1;
+
 struct MachineConfig {
   /// Engine kvm rather than software.
   bool use_kvm = false;

@@ -30,9 +30,6 @@ constexpr std::size_t kMaxDispatchBacklogBytes = wire::kMaxArgumentBytes;
 // How large the journal's files may become, holes included. Beyond it output is not recorded and no command starts.
 constexpr std::uint64_t kMaxJournalFileBytes = std::uint64_t{1} << 40;
 
-constexpr off_t kWholeFile = 0;  // fcntl(2)
-constexpr off_t kSlotBytes = 1;
-
 template <std::size_t N>
 base::Status fill_random(std::array<std::byte, N>& out) {
   if (::getrandom(out.data(), out.size(), 0) != static_cast<ssize_t>(out.size())) {
@@ -111,10 +108,10 @@ base::Status Supervisor::configure(const wire::Frame& frame) {
       static_cast<std::size_t>(outlives_client_ ? wire::ConfigureFd::count_outliving : wire::ConfigureFd::count)) {
     return base::make_error(PYRO_ERROR_INTERNAL, "configure came with {} descriptors", fds.size());
   }
-  PYRO_TRY(take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)], kSlotBytes));
+  PYRO_TRY(take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::slot)], machine::kSlotBytes));
   if (outlives_client_) {
     // Before anything is written that is the VM's.
-    PYRO_TRY(take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::lock)], kWholeFile));
+    PYRO_TRY(take_over_lock(fds[static_cast<std::size_t>(wire::ConfigureFd::lock)], machine::kLockBytes));
   }
   PYRO_TRY(jail::join_cgroup(fds[static_cast<std::size_t>(wire::ConfigureFd::cgroup)].get()));
   if (outlives_client_) {

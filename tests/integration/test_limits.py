@@ -16,6 +16,15 @@ import libpyro
 SMALL = ("--memory", "256", "--boot-timeout", "200")
 
 
+def fork_sleeper():
+    """A child that does nothing, with all that this process has open."""
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    return child
+
+
 class LimitsTest(RegistryTest):
     """With what is in use, as doctor says it."""
 
@@ -121,10 +130,7 @@ class Shares(LimitsTest):
             thread.start()
             wait_until(self.cgroups, DEADLINE, "no VM is started")
             time.sleep(0.2)
-            child = os.fork()
-            if child == 0:
-                signal.pause()
-                os._exit(0)
+            child = fork_sleeper()
             self.addCleanup(os.waitpid, child, 0)
             self.addCleanup(kill, child)
             thread.join()
@@ -232,11 +238,7 @@ class Caps(LimitsTest):
 
         def fork_all_the_time():
             while not done.is_set() and len(children) < 500:
-                child = os.fork()
-                if child == 0:
-                    signal.pause()
-                    os._exit(0)
-                children.append(child)
+                children.append(fork_sleeper())
                 time.sleep(0.0005)
 
         def end_children():
@@ -281,10 +283,7 @@ class Caps(LimitsTest):
                     if child == 0:
                         self.assertIsInstance(event, libpyro.Progress)
                         self.assertNotEqual(event.stage, "boot")
-                        child = os.fork()
-                        if child == 0:
-                            signal.pause()
-                            os._exit(0)
+                        child = fork_sleeper()
                         self.addCleanup(os.waitpid, child, 0)
                         self.addCleanup(kill, child)
                     if isinstance(event, libpyro.Started):

@@ -28,7 +28,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr off_t kWholeFile = 0;  // fcntl(2)
 constexpr std::uint64_t kMib = 1024 * 1024;
 // QEMU's own needs beside guest memory and translated code: libraries, thread stacks (reserved, not
 // used), block caches. Address space, not memory.
@@ -144,11 +143,11 @@ base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int mo
                  {console, STDERR_FILENO}};
   if (config_.lock.valid()) {
     options.fds.push_back({config_.lock.get(), kQemuFdLock});
-    options.locked_fds.emplace_back(kQemuFdLock, kWholeFile);
+    options.locked_fds.emplace_back(kQemuFdLock, kLockBytes);
   }
   if (config_.slot.valid()) {
     options.fds.push_back({config_.slot.get(), kQemuFdSlot});
-    options.locked_fds.emplace_back(kQemuFdSlot, 1);
+    options.locked_fds.emplace_back(kQemuFdSlot, kSlotBytes);
   }
   options.limits.address_space_bytes = (config_.mem_mib + kTranslationBufferMib + kQemuAddressSpaceMib) * kMib;
   options.limits.file_size_bytes = (config_.disk_mib + config_.disk_mib / 64 + kDeltaOverheadMib) * kMib;

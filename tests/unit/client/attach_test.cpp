@@ -2,6 +2,7 @@
 #include "base/io.hpp"
 #include "client/vm_folder.hpp"
 #include "fixture.hpp"
+#include "journal_writer.hpp"
 #include "state/journal.hpp"
 #include "wire/attach_messages.hpp"
 #include "wire/messages.hpp"
@@ -23,27 +24,8 @@ using wire::FrameType;
 
 namespace {
 
-constexpr std::uint64_t kTag = 0x1122334455667788;
 constexpr std::uint64_t kNumber = 7;
 constexpr std::size_t kPieceBytes = 32 * 1024;
-
-class JournalWriter {
- public:
-  JournalWriter(const client::VmFolder& folder, const char* name) {
-    auto file = folder.open_file(name, O_RDWR | O_CREAT | O_APPEND, 0600);
-    REQUIRE(file.ok());
-    file_ = std::move(*file);
-    write(state::journal_header(kTag));
-  }
-  template <typename Record>
-  void add(JournalRecordType type, const Record& record) {
-    write(state::journal_frame(kTag, type, record.encode()));
-  }
-  void write(const base::Bytes& bytes) { REQUIRE(base::write_all(file_.get(), bytes, "the journal").ok()); }
-
- private:
-  base::Fd file_;
-};
 
 /// A task with one command, and an operation that attaches to it.
 class Task {
@@ -148,8 +130,8 @@ class Task {
   }
   [[nodiscard]] pyro_op* op() const { return session_->op; }
 
-  std::optional<JournalWriter> commands;
-  std::optional<JournalWriter> output;
+  std::optional<fixture::JournalWriter> commands;
+  std::optional<fixture::JournalWriter> output;
   base::Fd supervisor;
   std::string out;
   int exit_code = -1;

@@ -6,6 +6,7 @@
 #include "client/process_identity.hpp"
 #include "client/vm_info.hpp"
 #include "fixture.hpp"
+#include "journal_writer.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -21,8 +22,6 @@ using client::VmFolder;
 using state::JournalRecordType;
 
 namespace {
-
-constexpr std::uint64_t kTag = 0x1122334455667788;
 
 state::VmRecord record_of(const std::string& id) {
   state::VmRecord record;
@@ -43,18 +42,9 @@ VmFolder make_folder(const fixture::TempDir& home, const std::string& id = "abcd
 }
 
 /// The commands file of a folder, with records.
-class Journal {
+class Journal : public fixture::JournalWriter {
  public:
-  explicit Journal(const VmFolder& folder) {
-    auto file = folder.open_file(state::kVmCommandsFile, O_RDWR | O_CREAT | O_APPEND, 0600);
-    REQUIRE(file.ok());
-    file_ = std::move(*file);
-    write(state::journal_header(kTag));
-  }
-  template <typename Record>
-  void add(JournalRecordType type, const Record& record) {
-    write(state::journal_frame(kTag, type, record.encode()));
-  }
+  explicit Journal(const VmFolder& folder) : JournalWriter(folder, state::kVmCommandsFile) {}
   void started(std::int64_t time_ns) {
     add(JournalRecordType::machine_started, state::MachineStarted{time_ns, "abcdefgh2345", 2});
   }
@@ -68,12 +58,6 @@ class Journal {
     record.argv = {std::string(argument_bytes, 'x')};
     add(JournalRecordType::command_started, record);
   }
-
- private:
-  void write(const base::Bytes& bytes) {
-    REQUIRE(::write(file_.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-  }
-  base::Fd file_;
 };
 
 bool remove(const VmFolder& folder) {
@@ -323,7 +307,7 @@ TEST_CASE("journal file: read while it grows → each frame once, also one that 
   CHECK(numbers == std::vector<std::uint64_t>{1});
   state::CommandStarted record;
   record.number = 2;
-  const base::Bytes frame = state::journal_frame(kTag, JournalRecordType::command_started, record.encode());
+  const base::Bytes frame = state::journal_frame(Journal::kTag, JournalRecordType::command_started, record.encode());
   REQUIRE(::write(file->get(), frame.data(), 20) == 20);
   read();
   CHECK(numbers == std::vector<std::uint64_t>{1});
