@@ -1,9 +1,12 @@
 #include "guest/disk_sync.hpp"
 
+#include "base/clock.hpp"
 #include "base/io.hpp"
 #include "guest/boot.hpp"
+#include "guest/console.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -57,9 +60,18 @@ DiskSync::~DiskSync() {
 }
 
 std::uint64_t DiskSync::request() {
+  if (is_clean()) {
+    done_ = ++last_;
+    return last_;
+  }
   requested_ = ++last_;
   ring(wake_);
   return last_;
+}
+
+bool DiskSync::is_clean() const noexcept {
+  const std::uint64_t count = clean_count_;
+  return count != kNeverClean && done_ == last_ && changes_->count() == count;
 }
 
 void DiskSync::run() noexcept {
@@ -67,18 +79,38 @@ void DiskSync::run() noexcept {
   sched_param realtime{};
   realtime.sched_priority = kAgentPriority;
   ::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &realtime);
+  std::uint64_t count = kNeverClean;
+  std::int64_t counted_ns = 0;
+  bool watches = false;
   while (true) {
     wait_for_ring(wake_);
     if (ending_) {
       return;
     }
     const std::uint64_t number = requested_;
+    const std::int64_t now_ns = base::monotonic_ns();
+    if (const std::uint64_t now = changes_ ? changes_->count() : kNeverClean; now != count) {
+      count = now;
+      counted_ns = base::monotonic_ns();
+    }
     if (::syncfs(file_system_.get()) != 0) {
       failed_ = true;
     } else {
+      if (now_ns - counted_ns > DiskChanges::kTickNs) {
+        clean_count_ = count;
+      }
       done_ = number;
     }
     ring(finished_);
+    if (std::exchange(watches, true)) {
+      continue;
+    }
+    // Not sooner: it takes longer than a short command.
+    if (auto changes = DiskChanges::watch()) {
+      changes_.emplace(std::move(*changes));
+    } else {
+      console_line("cannot see what changes the disk: every command waits for it");
+    }
   }
 }
 

@@ -4,11 +4,13 @@
 // Thread rule: the agent's thread.
 #pragma once
 
+#include "guest/disk_changes.hpp"
 #include "guest/event_loop.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -23,15 +25,20 @@ class DiskSync {
   /// Waits for what is under way.
   ~DiskSync();
 
-  /// Asks for everything that was written until now, and gives a number for is_done(). The loop wakes when it is.
+  /// Asks for everything that was written until now, and gives a number for is_done(): at once if nothing was, else the
+  /// loop wakes when it is.
   std::uint64_t request();
   [[nodiscard]] bool is_done(std::uint64_t number) const noexcept { return done_ >= number; }
   /// Something could not be written: what commands were told is on the disk may not be.
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
 
  private:
+  static constexpr std::uint64_t kNeverClean = UINT64_MAX;
+
   DiskSync(EventLoop& loop, base::Fd file_system, base::Fd wake, base::Fd finished);
   void run() noexcept;
+  /// Nothing is under way, and nothing has changed since the last that was.
+  [[nodiscard]] bool is_clean() const noexcept;
 
   base::Fd file_system_;
   base::Fd wake_;
@@ -41,6 +48,10 @@ class DiskSync {
   std::atomic<std::uint64_t> done_{0};
   std::atomic<bool> ending_{false};
   std::atomic<bool> failed_{false};
+  /// Of the thread, until clean_count_ is a count. Without it every request is one for the disk.
+  std::optional<DiskChanges> changes_;
+  /// What changes_ said for a tick and more before a sync that succeeded.
+  std::atomic<std::uint64_t> clean_count_{kNeverClean};
   Watch watch_;
   std::thread thread_;
 };

@@ -332,6 +332,51 @@ class Commands(TaskTest):
         kept = os.stat(os.path.join(folder(task_id), "output")).st_blocks * 512
         self.assertLess(kept, 24 << 20)
 
+    def test_an_exit_waits_for_the_disk_if_anything_was_changed_and_only_then(self):
+        task_id = self.create()
+        client = libpyro.Pyro()
+        self.addCleanup(client.close)
+
+        def flushes():
+            # Documentation/admin-guide/iostats.rst: the 16th number of each disk.
+            disks = client.exec_task(task_id, "cat /sys/block/vd*/stat").stdout.decode().splitlines()
+            return sum(int(disk.split()[15]) for disk in disks)
+
+        def clean():
+            # What a sync itself changes is written out by the next one.
+            before = flushes()
+            for _ in range(50):
+                now = flushes()
+                if now == before:
+                    return now
+                before = now
+            self.fail("every command flushes the disk")
+
+        def run(line):
+            self.assertEqual(client.exec_task(task_id, line).exit_code, 0, line)
+
+        run("echo old >file; dd if=/dev/zero of=blocks bs=4096 count=4 oflag=direct,sync; mkdir folder; echo x >>/etc/issue")
+        for line in ("printf new | dd of=file conv=notrunc",
+                     "chmod 600 file",
+                     "touch file",
+                     "truncate -s 1 file",
+                     "mv file folder/; mv folder/file .",
+                     "ln -s x link",
+                     "rm link",
+                     "rmdir folder",
+                     "dd if=/dev/zero of=blocks bs=4096 count=1 conv=notrunc oflag=direct",
+                     "chmod 600 /etc/issue",
+                     "rm /etc/issue",
+                     "echo gone >new; rm new"):
+            before = clean()
+            run(line)
+            self.assertNotEqual(flushes(), before, line)
+        for line in ("true", "cat file /etc/passwd; ls -lR /workspace", "echo x >/dev/shm/x", "sleep 0.1 & wait"):
+            run(line)  # what is read for the first time may count
+            before = clean()
+            run(line)
+            self.assertEqual(flushes(), before, line)
+
 
 class Loss(TaskTest):
     """Whoever is killed, the others know what became of it."""
