@@ -18,8 +18,8 @@ namespace pyro::guest {
 /// only what they do to the file's time is seen, so none but the first in a tick of the kernel's clock.
 class DiskChanges {
  public:
-  /// Nothing where the kernel has no BPF or not the tracepoints that this needs. Takes some ten milliseconds on a slow
-  /// machine; allocates nothing.
+  /// Nothing where the kernel has no BPF or not the tracepoints that this needs. Allocates nothing. Takes
+  /// 50 million instructions: the kernel reads its own type information for its first BPF program.
   static std::optional<DiskChanges> watch() noexcept;
   DiskChanges(DiskChanges&& other) noexcept;
   DiskChanges& operator=(DiskChanges&&) = delete;

@@ -6,9 +6,9 @@
 #include "guest/console.hpp"
 
 #include <cerrno>
-#include <utility>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -27,6 +27,15 @@ void wait_for_ring(const base::Fd& eventfd) noexcept {
   std::uint64_t count = 0;
   (void)!::read(eventfd.get(), &count, sizeof count);
 }
+
+// Whether somebody rings in this time, or has.
+bool rings_within(const base::Fd& eventfd, int time_ms) noexcept {
+  pollfd wanted{eventfd.get(), POLLIN, 0};
+  return ::poll(&wanted, 1, time_ms) > 0;
+}
+
+// To begin to watch takes longer than a short command, so it waits for a pause between two.
+constexpr int kQuietMs = 20;
 
 }  // namespace
 
@@ -81,8 +90,14 @@ void DiskSync::run() noexcept {
   ::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &realtime);
   std::uint64_t count = kNeverClean;
   std::int64_t counted_ns = 0;
+  // Before the first sync nothing can be known to be clean.
+  bool synced = false;
   bool watches = false;
   while (true) {
+    if (synced && !watches && !rings_within(wake_, kQuietMs)) {
+      watches = true;
+      watch_changes();
+    }
     wait_for_ring(wake_);
     if (ending_) {
       return;
@@ -102,15 +117,15 @@ void DiskSync::run() noexcept {
       done_ = number;
     }
     ring(finished_);
-    if (std::exchange(watches, true)) {
-      continue;
-    }
-    // Not sooner: it takes longer than a short command.
-    if (auto changes = DiskChanges::watch()) {
-      changes_.emplace(std::move(*changes));
-    } else {
-      console_line("cannot see what changes the disk: every command waits for it");
-    }
+    synced = true;
+  }
+}
+
+void DiskSync::watch_changes() noexcept {
+  if (auto changes = DiskChanges::watch()) {
+    changes_.emplace(std::move(*changes));
+  } else {
+    console_line("cannot see what changes the disk: every command waits for it");
   }
 }
 

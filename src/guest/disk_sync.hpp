@@ -37,6 +37,7 @@ class DiskSync {
 
   DiskSync(EventLoop& loop, base::Fd file_system, base::Fd wake, base::Fd finished);
   void run() noexcept;
+  void watch_changes() noexcept;
   /// Nothing is under way, and nothing has changed since the last that was.
   [[nodiscard]] bool is_clean() const noexcept;
 

@@ -28,9 +28,6 @@ from boot_files import cpio, regular  # noqa: E402 pylint: disable=wrong-import-
 MIB = 1024 * 1024
 ENVIRONMENT = "debian:12"
 BUILD = os.path.abspath(os.environ.get("PYRO_TEST_BINARY_DIR", os.path.join(HERE, "../../build")))
-# What the monitor tells its own guests, but for what only its devices make true.
-COMMAND_LINE = ("console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable no_timer_check "
-                "cryptomgr.notests pci=off 8250.nr_uarts=1 reboot=a")
 WARM_BYTES = 2 << 30
 SHA256 = ["sh", "-c", "head -c 64M /dev/zero | sha256sum"]
 LOOP = ["python3", "-c", "x = 0\nfor i in range(3000000): x += i * i"]
@@ -60,7 +57,7 @@ class Bench(Figures):
         raise SystemExit("bench: the command never started")
 
     def files(self, folder):
-        """What the same guest takes under QEMU: paths of kernel, initrd, root and scratch."""
+        """What the same guest takes under QEMU: paths of kernel, initrd, root and scratch, and the kernel's command line."""
         program = os.path.join(BUILD, "bin/pyro")
         shown = subprocess.run([program, "env", "inspect", "--json", ENVIRONMENT], stdout=subprocess.PIPE, check=True)
         manifest = json.loads(shown.stdout)["environments"][0]["manifest"]
@@ -78,7 +75,8 @@ class Bench(Figures):
         scratch = os.path.join(folder, "scratch")
         subprocess.run(["truncate", "-s", "2G", scratch], check=True)
         subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", scratch], check=True)
-        return blob("kernel"), initrd, blob("root"), scratch
+        told = self.pyro.run_in_vm(ENVIRONMENT, ["cat", "/proc/cmdline"], engine="kvm", boot_timeout_seconds=120)
+        return blob("kernel"), initrd, blob("root"), scratch, told.stdout.decode().strip()
 
     def cold_boot(self, files):
         """Process start to agent ready."""
@@ -95,7 +93,7 @@ class Bench(Figures):
             operation.close()
             ours.append(next(int(found[1]) / 1000 for line in self.log
                              if (found := re.search(r"the guest was ready after (\d+) ms", line))))
-            with boot(*files, COMMAND_LINE) as guest:
+            with boot(*files) as guest:
                 theirs.append(guest.ready_s)
         self.add("QEMU microvm: start to agent ready", statistics.median(theirs) * 1000, "ms")
         self.add("pyro: call to agent ready", statistics.median(ours) * 1000, "ms")
@@ -122,7 +120,7 @@ class Bench(Figures):
         operation, _ = self.start(["sleep", "99"])
         with operation:
             ours = statistics_of(self.supervisor())
-        with boot(*files, COMMAND_LINE) as guest:
+        with boot(*files) as guest:
             theirs = statistics_of(guest.process.pid)
         for name in theirs:
             self.add(f"boot: {name}, pyro", ours.get(name, 0), "")
@@ -176,7 +174,7 @@ class Bench(Figures):
             ours, theirs = [], []
             for _ in range(max(2, self.options.runs // 2)):
                 ours.append(int(self.pyro.run_in_vm(ENVIRONMENT, script, engine="kvm", timeout_seconds=300).stdout))
-                theirs.append(int(run(script, *files, COMMAND_LINE)))
+                theirs.append(int(run(script, *files)))
             self.add(f"{name}, pyro", min(ours) / 2e6, "ms")
             self.add(f"{name}, QEMU", min(theirs) / 2e6, "ms")
             self.add(f"{name}", min(ours) / min(theirs), "x", 1.02, "QEMU microvm")

@@ -2,7 +2,7 @@
 import tempfile
 import unittest
 
-from kvm import COMMAND_LINE, Bench
+from kvm import Bench
 from qemu_guest import run
 
 
@@ -11,7 +11,7 @@ class QemuGuestTest(unittest.TestCase):
 
     def test_a_command_runs(self):
         with tempfile.TemporaryDirectory() as folder:
-            output = run(["sh", "-c", "cd /workspace && pwd"], *Bench(None).files(folder), COMMAND_LINE)
+            output = run(["sh", "-c", "cd /workspace && pwd"], *Bench(None).files(folder))
         self.assertEqual(output, b"/workspace\n")
 
 
