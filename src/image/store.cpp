@@ -4,6 +4,7 @@
 #include "base/io.hpp"
 #include "image/command.hpp"
 #include "image/digest.hpp"
+#include "image/holes.hpp"
 #include "image/tree.hpp"
 #include "image/verify.hpp"
 
@@ -170,6 +171,10 @@ base::Result<state::BlobRef> Store::add_blob(const std::string& file, const std:
     // Kept, so that the stamps of other environments with the same file stay true.
     ::unlink(file.c_str());
     return blob;
+  }
+  // A kernel has megabytes of zeros, which no VM need then copy into its memory.
+  if (const auto writable = base::open_file(file, O_RDWR | O_NOFOLLOW); writable.ok()) {
+    dig_holes(writable->get(), blob.size);
   }
   if (::fchmod(fd.get(), 0444) != 0 || ::fsync(fd.get()) != 0) {
     return base::errno_error(errno, "cannot write " + file);

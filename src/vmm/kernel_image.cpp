@@ -60,6 +60,32 @@ bool read_at(int fd, std::uint64_t offset, std::span<std::byte> out) {
   return true;
 }
 
+// The same for memory that is zero: holes of the file are skipped.
+bool read_into_zeros(int fd, std::uint64_t offset, std::span<std::byte> out) {
+  while (!out.empty()) {
+    const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+    if (data < 0) {
+      // A hole up to the end, or a file system that does not know.
+      return errno == ENXIO || read_at(fd, offset, out);
+    }
+    const auto skipped = static_cast<std::uint64_t>(data) - offset;
+    if (skipped >= out.size()) {
+      return true;
+    }
+    offset += skipped;
+    out = out.subspan(skipped);
+    const off_t hole = ::lseek(fd, data, SEEK_HOLE);
+    const auto size =
+        hole > data ? std::min<std::uint64_t>(static_cast<std::uint64_t>(hole - data), out.size()) : out.size();
+    if (!read_at(fd, offset, out.first(size))) {
+      return false;
+    }
+    offset += size;
+    out = out.subspan(size);
+  }
+  return true;
+}
+
 template <typename T>
 bool read_value(int fd, std::uint64_t offset, T& value) {
   return read_at(fd, offset, std::as_writable_bytes(std::span(&value, 1)));
@@ -101,7 +127,7 @@ base::Result<LoadedKernel> load_elf(int fd, const Elf64_Ehdr& header, std::uint6
     if (!target) {
       return does_not_fit("kernel");
     }
-    if (!read_at(fd, segment.p_offset, target->first(segment.p_filesz))) {
+    if (!read_into_zeros(fd, segment.p_offset, target->first(segment.p_filesz))) {
       return not_a_kernel("it cannot be read");
     }
     kernel.end_gpa = std::max(kernel.end_gpa, segment.p_paddr + segment.p_memsz);

@@ -112,6 +112,19 @@ TEST_CASE("store: nothing is left in tmp, and the same file is stored once") {
   CHECK(std::filesystem::is_empty(fixture.store.path("environments/tmp")));
 }
 
+TEST_CASE("store: long zeros of a file take no space, and its content stays") {
+  StoreFixture fixture;
+  const TempDir temp = fixture.store.make_temp(fixture.report).value();
+  const std::string content = "head" + std::string(1 << 20, '\0') + "tail";
+  const state::BlobRef blob = fixture.blob(temp, content);
+  const std::string path = fixture.blob_file(blob);
+  CHECK(base::read_file(path, 2 << 20).value() == content);
+  CHECK(blob.digest.hex() == digest_of(content)->hex());
+  struct stat info {};
+  REQUIRE(::stat(path.c_str(), &info) == 0);
+  CHECK(info.st_blocks * 512 < 256 * 1024);
+}
+
 TEST_CASE("verify: a flipped byte with the old times shows in the stamp, is refused, and a rebuild mends it") {
   StoreFixture fixture;
   const state::Manifest manifest = fixture.environment("a");

@@ -7,6 +7,9 @@
 #include <functional>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace pyro::vmm {
 
@@ -57,6 +60,28 @@ TEST_SUITE("vmm") {
     CHECK(kernel->entry_gpa == 16 * kMib);
     CHECK(kernel->end_gpa == 18 * kMib);
     CHECK(kernel->setup_header.empty());
+    CHECK(base::as_text(*memory.slice(16 * kMib, elf.content.size())) == elf.content);
+  }
+
+  TEST_CASE("kernel: holes of the file → zeros in memory, and nothing of what lies between them is missing") {
+    const auto memory = make_memory();
+    Elf elf;
+    constexpr std::size_t hole = 128 * 1024;
+    elf.content = "first" + std::string(2 * hole, '\0') + "second" + std::string(2 * hole, '\0');
+    elf.segment.p_filesz = elf.content.size();
+    const base::Fd file = elf.file();
+    for (off_t offset = 0; offset < static_cast<off_t>(elf.content.size()); offset += 4096) {
+      // Wherever a page of the file is zero.
+      std::string page(4096, 'x');
+      const ssize_t got = ::pread(file.get(), page.data(), page.size(), offset);
+      if (got == 4096 && page.find_first_not_of('\0') == std::string::npos) {
+        REQUIRE(::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, 4096) == 0);
+      }
+    }
+    struct stat info {};
+    REQUIRE(::fstat(file.get(), &info) == 0);
+    CHECK(static_cast<std::size_t>(info.st_blocks) * 512 < hole);
+    REQUIRE(load_kernel(file.get(), memory).ok());
     CHECK(base::as_text(*memory.slice(16 * kMib, elf.content.size())) == elf.content);
   }
 
