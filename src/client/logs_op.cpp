@@ -16,7 +16,7 @@ namespace {
 
 // How often a journal that is being written is looked at: a person sees no delay, and a look costs microseconds.
 constexpr std::int64_t kFollowMs = 50;
-// Output that is turned into events at a time.
+// What is read, or turned into events, before others have their turn: some milliseconds.
 constexpr std::size_t kShareBytes = 256 * 1024;
 
 // Keeps the last `limit` bytes; lets twice as much gather, so that little is moved.
@@ -32,30 +32,43 @@ base::Status LogsOp::step() {
   if (!folder_) {
     PYRO_TRY(open());
   }
-  // In this order: what a command printed is in the journal before its end is.
-  PYRO_TRY_ASSIGN(const bool runs, folder_->is_locked());
-  PYRO_TRY(read_commands());
+  if (!round_) {
+    // In this order: what a command printed is in the journal before its end is.
+    round_.emplace();
+    PYRO_TRY_ASSIGN(round_->runs, folder_->is_locked());
+    if (commands_) {
+      PYRO_TRY_ASSIGN(round_->commands_end, commands_->size());
+    }
+  }
+  PYRO_TRY_ASSIGN(const bool has_commands, read_commands());
+  if (!has_commands) {
+    return come_back();
+  }
   if (request_.command_number != 0 && !entries_.contains(request_.command_number)) {
     return base::make_error(PYRO_ERROR_NOT_FOUND, "task {} has no command {}", request_.task_id,
                             request_.command_number);
   }
+  const bool runs = round_->runs;
   if (!runs) {
     lose_open_commands();
   }
-  const bool over = request_.mode != PYRO_LOGS_FOLLOW || !runs || all_ended();
   if (request_.mode == PYRO_LOGS_LIST) {
-    PYRO_TRY(collect_output());
-    return finish();
+    PYRO_TRY_ASSIGN(const bool has_output, collect_output());
+    return has_output ? finish() : come_back();
   }
+  round_.reset();
   PYRO_TRY(emit_output());
   if (has_events()) {
-    // No descriptor tells of what is in a file: whoever has taken these events and waits is to come back at once.
-    return poller().set_deadline(base::monotonic_ms());
+    return come_back();
   }
-  if (over) {
+  if (request_.mode != PYRO_LOGS_FOLLOW || !runs || all_ended()) {
     return finish();
   }
   return poller().set_deadline(base::monotonic_ms() + kFollowMs);
+}
+
+base::Status LogsOp::come_back() {
+  return poller().set_deadline(base::monotonic_ms());
 }
 
 base::Status LogsOp::open() {
@@ -94,11 +107,11 @@ base::Result<std::optional<JournalFile>> LogsOp::open_journal(const char* name) 
   return std::optional(std::move(journal));
 }
 
-base::Status LogsOp::read_commands() {
+base::Result<bool> LogsOp::read_commands() {
   if (!commands_) {
-    return base::success();
+    return true;
   }
-  return commands_->read([this](const state::JournalReader::Frame& frame) {
+  return commands_->read_share(round_->commands_end, kShareBytes, [this](const state::JournalReader::Frame& frame) {
     if (frame.type == JournalRecordType::command_started) {
       auto started = state::CommandStarted::decode(frame.payload);
       if (started.ok() && (request_.command_number == 0 || started->number == request_.command_number)) {
@@ -142,24 +155,30 @@ CommandEntry::Output* LogsOp::count(const state::CommandOutput& piece) {
   return &output;
 }
 
-base::Status LogsOp::collect_output() {
+base::Result<bool> LogsOp::collect_output() {
   if (!output_) {
-    return base::success();
+    return true;
+  }
+  if (!round_->output_end) {
+    PYRO_TRY_ASSIGN(round_->output_end, output_->size());
   }
   const std::uint64_t limit = request_.output_limit_bytes;
-  PYRO_TRY(output_->read([this, limit](const state::JournalReader::Frame& frame) {
+  const auto take = [this, limit](const state::JournalReader::Frame& frame) {
     const auto piece = state::CommandOutput::decode(frame.payload);
     if (CommandEntry::Output* output = piece.ok() ? count(*piece) : nullptr) {
       output->data += base::as_text(piece->data);
       keep_last(output->data, limit, false);
     }
     return true;
-  }));
-  for (auto& [number, entry] : entries_) {
-    keep_last(entry.output[0].data, limit, true);
-    keep_last(entry.output[1].data, limit, true);
+  };
+  PYRO_TRY_ASSIGN(const bool all, output_->read_share(*round_->output_end, kShareBytes, take));
+  if (all) {
+    for (auto& [number, entry] : entries_) {
+      keep_last(entry.output[0].data, limit, true);
+      keep_last(entry.output[1].data, limit, true);
+    }
   }
-  return base::success();
+  return all;
 }
 
 base::Status LogsOp::emit_output() {

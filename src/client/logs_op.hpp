@@ -33,22 +33,33 @@ class LogsOp final : public Op {
   base::Status open();
   void begin_near_what_is_wanted();
   base::Result<std::optional<JournalFile>> open_journal(const char* name) const;
-  /// Takes in what the commands file has since the last time.
-  base::Status read_commands();
+  /// Takes in a share of what the commands file has since the last time; true if that is all.
+  base::Result<bool> read_commands();
   void lose_open_commands();
   /// Adds a piece to the total of its stream, and gives that; nullptr if its command was not asked for.
   CommandEntry::Output* count(const state::CommandOutput& piece);
-  base::Status collect_output();
+  /// Takes in a share of what was printed; true if that is all.
+  base::Result<bool> collect_output();
   /// Emits a share of what was printed since the last time.
   base::Status emit_output();
   [[nodiscard]] bool all_ended() const;
+  /// No descriptor tells of what is in a file: whoever waits is to come back at once.
+  base::Status come_back();
   base::Status finish();
+
+  /// One reading of the journals, as far as they went when it began.
+  struct Round {
+    bool runs = false;
+    std::uint64_t commands_end = 0;
+    std::optional<std::uint64_t> output_end;
+  };
 
   LogsRequest request_;
   std::optional<VmFolder> folder_;
   std::optional<JournalFile> commands_;
   std::optional<JournalFile> output_;
   std::map<std::uint64_t, CommandEntry> entries_;
+  std::optional<Round> round_;
 };
 
 }  // namespace pyro::client
