@@ -1,4 +1,4 @@
-// Attaching to a command, through the C ABI, with a journal and a supervisor that the tests play.
+// Attaching to a command, and listing logs, through the C ABI, with a journal and a supervisor that the tests play.
 #include "base/io.hpp"
 #include "client/vm_folder.hpp"
 #include "fixture.hpp"
@@ -77,6 +77,12 @@ class Task {
     options.stdin_mode = takes_input ? PYRO_STDIN_STREAM : 0;
     REQUIRE(pyro_task_attach_start(session_->context, &options, &session_->op, nullptr) == PYRO_OK);
   }
+  void list_logs() {
+    pyro_logs_options options = PYRO_LOGS_OPTIONS_INIT;
+    options.task_id = folder_->id().c_str();
+    options.output_limit_bytes = kPieceBytes;
+    REQUIRE(pyro_task_logs_start(session_->context, &options, &session_->op, nullptr) == PYRO_OK);
+  }
   /// To a command that runs: up to `started`.
   void join(bool takes_input = false) {
     auto lock = folder_->try_lock();
@@ -112,6 +118,10 @@ class Task {
         out.append(static_cast<const char*>(event.data), event.size);
       } else if (event.kind == PYRO_EVENT_EXIT) {
         exit_code = event.result->exit_code;
+      } else if (event.kind == PYRO_EVENT_DONE) {
+        for (std::size_t i = 0; i < event.commands->count; ++i) {
+          out.append(event.commands->items[i]->stdout_data, event.commands->items[i]->stdout_size);
+        }
       } else if (event.kind == PYRO_EVENT_ERROR) {
         error = pyro_error_code(event.error);
         message = pyro_error_message(event.error);
@@ -173,6 +183,19 @@ TEST_CASE("attach: a long journal → read in shares, and told as it is") {
   CHECK(task.take_all() >= 3);
   CHECK(task.out == "hello");
   CHECK(task.exit_code == 3);
+}
+
+TEST_CASE("logs: a long journal → read in shares, and the last of what was printed") {
+  Task task;
+  task.begin_command();
+  for (int i = 0; i < 160; ++i) {
+    task.print(std::string(kPieceBytes, 'x'));
+  }
+  task.print("end");
+  task.end_command();
+  task.list_logs();
+  CHECK(task.take_all() >= 3);
+  CHECK(task.out == std::string(kPieceBytes - 3, 'x') + "end");
 }
 
 TEST_CASE("attach: a tail → the last so many bytes of this command, whatever is in between") {
