@@ -31,7 +31,7 @@ EnvironmentOperation start(const Pyro& pyro, const EnvArguments& arguments) {
   throw Error(ErrorCode::internal, "pyro env: an action without a meaning");
 }
 
-std::string size_text(std::uint64_t bytes) {
+std::string image_size_text(std::uint64_t bytes) {
   return bytes == 0 ? "-" : fmt::format("{:.0f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
 }
 
@@ -52,7 +52,7 @@ std::string table(const EnvironmentList& list) {
   std::string text = fmt::format("{:<{}}  {:<9}  {:>9}  {:<10}  {}", "NAME", width, "STATE", "SIZE", "SINCE", "WHAT");
   for (const Environment& environment : list.environments) {
     text += fmt::format("\n{:<{}}  {:<9}  {:>9}  {:<10}  {}", environment.name, width,
-                        environment.available ? "ready" : "buildable", size_text(environment.size_bytes),
+                        environment.available ? "ready" : "buildable", image_size_text(environment.size_bytes),
                         date_text(environment.created_at), environment.description);
   }
   return text;
@@ -61,8 +61,8 @@ std::string table(const EnvironmentList& list) {
 std::string summary(const EnvironmentList& list) {
   std::string text;
   for (const Environment& environment : list.environments) {
-    text += fmt::format("{}{}  {}  {}", text.empty() ? "" : "\n", environment.name, size_text(environment.size_bytes),
-                        environment.digest);
+    text += fmt::format("{}{}  {}  {}", text.empty() ? "" : "\n", environment.name,
+                        image_size_text(environment.size_bytes), environment.digest);
   }
   return text;
 }

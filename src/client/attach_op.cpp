@@ -17,13 +17,13 @@ using wire::FrameType;
 
 namespace {
 
-constexpr std::uint32_t kStream = 1;
+constexpr std::uint32_t kJoinStream = 1;
 // A supervisor answers at once; a machine that swaps is slow, not broken.
 constexpr std::int64_t kJoinMs = 60'000;
 // Output that is turned into events at a time.
 constexpr std::size_t kShareBytes = 256 * 1024;
 // How much of a file is looked at between two chances to cancel: about a millisecond's worth.
-constexpr std::uint64_t kReadBytes = 1024 * 1024;
+constexpr std::uint64_t kLookBytes = 1024 * 1024;
 
 state::CommandEnded ended_of(const wire::Exit& exit) {
   state::CommandEnded ended;
@@ -83,7 +83,7 @@ base::Status AttachOp::step() {
     return base::success();
   }
   if (!std::exchange(watching_, true)) {
-    queue_.push_control(wire::message_frame(FrameType::watch, kStream, wire::Watch{printed_}));
+    queue_.push_control(wire::message_frame(FrameType::watch, kJoinStream, wire::Watch{printed_}));
   }
   return flush();
 }
@@ -143,7 +143,7 @@ base::Status AttachOp::look() {
 }
 
 base::Result<bool> AttachOp::read_commands() {
-  return commands_->read_share(commands_end_, kReadBytes, [this](const state::JournalReader::Frame& frame) {
+  return commands_->read_share(commands_end_, kLookBytes, [this](const state::JournalReader::Frame& frame) {
     if (frame.type == JournalRecordType::command_started) {
       auto started = state::CommandStarted::decode(frame.payload);
       if (started.ok() && started->number == request_.command_number) {
@@ -168,7 +168,7 @@ base::Status AttachOp::measure() {
   if (request_.tail_bytes != UINT64_MAX) {
     places_.push_back({output_->position(), measured_bytes_});
     PYRO_TRY_ASSIGN(const bool all,
-                    output_->read_share(output_end_, kReadBytes, [this](const state::JournalReader::Frame& frame) {
+                    output_->read_share(output_end_, kLookBytes, [this](const state::JournalReader::Frame& frame) {
                       const auto piece = state::CommandOutput::decode(frame.payload);
                       const bool counts = piece.ok() && piece->number == request_.command_number;
                       measured_bytes_ += counts ? piece->data.size() : 0;
@@ -199,7 +199,7 @@ base::Result<bool> AttachOp::emit_output() {
   PYRO_TRY_ASSIGN(const std::uint64_t size, output_->size());
   std::size_t emitted = 0;
   return output_->read_share(
-      std::min(size, output_end_), kReadBytes, [this, &emitted](const state::JournalReader::Frame& frame) {
+      std::min(size, output_end_), kLookBytes, [this, &emitted](const state::JournalReader::Frame& frame) {
         auto piece = state::CommandOutput::decode(frame.payload);
         if (!piece.ok() || piece->number != request_.command_number) {
           return true;
@@ -239,7 +239,7 @@ base::Status AttachOp::connect() {
   join.rows = started_->pty ? request_.rows : std::uint16_t{0};
   join.columns = started_->pty ? request_.columns : std::uint16_t{0};
   wire::FrameQueue first;
-  first.push_control(wire::message_frame(FrameType::join, kStream, join));
+  first.push_control(wire::message_frame(FrameType::join, kJoinStream, join));
   PYRO_TRY(vm_->flush(first));
   phase_ = Phase::joining;
   join_deadline_ms_ = base::monotonic_ms() + kJoinMs;
@@ -480,7 +480,7 @@ base::Status AttachOp::close_stdin() {
 base::Status AttachOp::signal(std::int32_t number) {
   PYRO_TRY(check_signal(number));
   PYRO_TRY(check_running());
-  queue_.push_control(wire::message_frame(FrameType::signal, kStream, wire::Signal{number}));
+  queue_.push_control(wire::message_frame(FrameType::signal, kJoinStream, wire::Signal{number}));
   return flush();
 }
 
@@ -490,7 +490,7 @@ base::Status AttachOp::resize(std::uint32_t rows, std::uint32_t columns) {
     return base::make_error(PYRO_ERROR_INVALID, "the command has no terminal");
   }
   PYRO_TRY(check_running());
-  queue_.push_control(wire::message_frame(FrameType::resize, kStream, message));
+  queue_.push_control(wire::message_frame(FrameType::resize, kJoinStream, message));
   return flush();
 }
 

@@ -13,7 +13,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t kMaxMessageBytes = 1024;
+constexpr std::size_t kMaxEndMessageBytes = 1024;
 
 json::array strings(const char* const* texts, std::size_t count) {
   json::array out;
@@ -90,7 +90,7 @@ pyro_command& add_row(OwnedCommands& list, const CommandEntry& entry, bool with_
     row.timed_out = ended.timed_out ? 1 : 0;
     row.oom_killed = ended.oom_killed ? 1 : 0;
     row.status = static_cast<std::uint32_t>(ended.status);
-    row.message = list.keep(base::printable(ended.message, kMaxMessageBytes));
+    row.message = list.keep(base::printable(ended.message, kMaxEndMessageBytes));
     row.duration_ms = ended.duration_ms;
     row.cpu_time_ms = ended.cpu_time_ms;
     row.memory_peak_bytes = ended.memory_peak_bytes;

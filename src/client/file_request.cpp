@@ -1,5 +1,6 @@
 #include "client/file_request.hpp"
 
+#include "client/invalid.hpp"
 #include "client/task_request.hpp"
 #include "tree/limits.hpp"
 
@@ -11,18 +12,12 @@ using base::Result;
 using base::Status;
 
 constexpr const char* kWorkspace = "/workspace";
-constexpr double kDefaultTimeoutSeconds = 60;
+constexpr double kDefaultFileTimeoutSeconds = 60;
 constexpr std::uint64_t kDefaultReadBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kMaxTreeBytes = std::uint64_t{1} << 60;
 constexpr std::uint64_t kDefaultListEntries = 1000;
 constexpr std::uint64_t kMaxListEntries = 1'000'000;
 constexpr std::uint64_t kMaxTreeEntries = 100'000'000;
-constexpr std::size_t kMaxUserBytes = 256;  // as wire::Exec
-
-template <typename... Args>
-base::Error invalid(fmt::format_string<Args...> format, Args&&... args) {
-  return base::make_error(PYRO_ERROR_INVALID, format, std::forward<Args>(args)...);
-}
 
 Result<std::uint64_t> ranged(const char* name, std::uint64_t value, std::uint64_t fallback, std::uint64_t max) {
   if (value > max) {
@@ -145,7 +140,7 @@ Result<FileJob> make_file_job(const pyro_file_options& options, FileCall call, b
   PYRO_TRY(take_limits(options, call, is_blocking, job.request));
   PYRO_TRY(take_places(options, call, is_blocking, job));
   PYRO_TRY_ASSIGN(job.timeout_ms, duration_ms("timeout_seconds", options.timeout_seconds,
-                                              is_tree(call) ? 0 : kDefaultTimeoutSeconds, kYearSeconds, true));
+                                              is_tree(call) ? 0 : kDefaultFileTimeoutSeconds, kYearSeconds, true));
   job.user = options.user == nullptr ? "root" : options.user;
   if (job.user.empty() || job.user.size() > kMaxUserBytes) {
     return invalid("user must be a name or number of 1 to {} bytes", kMaxUserBytes);

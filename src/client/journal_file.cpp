@@ -15,7 +15,7 @@ using state::JournalRecordType;
 namespace {
 
 constexpr std::uint64_t kAlignment = 8;
-constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::size_t kFeedBytes = 256 * 1024;
 // Many commands' worth.
 constexpr std::uint64_t kWindowBytes = 256 * 1024;
 
@@ -64,7 +64,7 @@ base::Result<bool> JournalFile::read_share(std::uint64_t end, std::uint64_t most
         break;
       }
     }
-    const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, end - reader.position()));
+    const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(kFeedBytes, end - reader.position()));
     PYRO_TRY_ASSIGN(const base::Bytes bytes, read_range(file_.get(), reader.position(), most));
     if (bytes.empty()) {
       break;

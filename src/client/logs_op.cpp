@@ -17,7 +17,7 @@ namespace {
 // How often a journal that is being written is looked at: a person sees no delay, and a look costs microseconds.
 constexpr std::int64_t kFollowMs = 50;
 // What is read, or turned into events, before others have their turn: some milliseconds.
-constexpr std::size_t kShareBytes = 256 * 1024;
+constexpr std::size_t kLogShareBytes = 256 * 1024;
 
 // Keeps the last `limit` bytes; lets twice as much gather, so that little is moved.
 void keep_last(std::string& text, std::uint64_t limit, bool at_end) {
@@ -111,7 +111,7 @@ base::Result<bool> LogsOp::read_commands() {
   if (!commands_) {
     return true;
   }
-  return commands_->read_share(round_->commands_end, kShareBytes, [this](const state::JournalReader::Frame& frame) {
+  return commands_->read_share(round_->commands_end, kLogShareBytes, [this](const state::JournalReader::Frame& frame) {
     if (frame.type == JournalRecordType::command_started) {
       auto started = state::CommandStarted::decode(frame.payload);
       if (started.ok() && (request_.command_number == 0 || started->number == request_.command_number)) {
@@ -171,7 +171,7 @@ base::Result<bool> LogsOp::collect_output() {
     }
     return true;
   };
-  PYRO_TRY_ASSIGN(const bool all, output_->read_share(*round_->output_end, kShareBytes, take));
+  PYRO_TRY_ASSIGN(const bool all, output_->read_share(*round_->output_end, kLogShareBytes, take));
   if (all) {
     for (auto& [number, entry] : entries_) {
       keep_last(entry.output[0].data, limit, true);
@@ -192,7 +192,7 @@ base::Status LogsOp::emit_output() {
       emitted += piece->data.size();
       emit(output_event(std::move(*piece)));
     }
-    return emitted < kShareBytes;
+    return emitted < kLogShareBytes;
   });
 }
 

@@ -1,6 +1,7 @@
 #include "client/run_request.hpp"
 
 #include "client/engine.hpp"
+#include "client/invalid.hpp"
 #include "state/environment.hpp"
 
 #include <cmath>
@@ -22,12 +23,6 @@ constexpr double kDaySeconds = 86'400;
 constexpr double kDefaultTimeoutSeconds = 30;
 constexpr double kDefaultBootTimeoutSeconds = 60;
 constexpr std::size_t kMaxPathBytes = 4096;  // Linux PATH_MAX
-constexpr std::size_t kMaxUserBytes = 256;   // as wire::Exec
-
-template <typename... Args>
-base::Error invalid(fmt::format_string<Args...> format, Args&&... args) {
-  return base::make_error(PYRO_ERROR_INVALID, format, std::forward<Args>(args)...);
-}
 
 // `value`, or `fallback` for 0.
 Result<std::uint32_t> ranged(const char* name, std::uint32_t value, std::uint32_t fallback, std::uint32_t min,

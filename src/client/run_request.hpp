@@ -44,6 +44,9 @@ inline constexpr double kYearSeconds = 31'536'000;
 /// How much of each stream is kept where no limit is given.
 inline constexpr std::uint64_t kDefaultOutputLimitBytes = 1024 * 1024;
 
+/// The longest user name, as in wire::Exec.
+inline constexpr std::size_t kMaxUserBytes = 256;
+
 /// An option that is 0 or 1. Errors: INVALID.
 base::Result<bool> flag(const char* name, std::uint32_t value);
 

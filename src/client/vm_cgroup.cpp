@@ -24,7 +24,7 @@ constexpr std::string_view kPrefix = "pyro-";
 constexpr std::size_t kMaxListBytes = 4096;
 // Whoever sweeps is at it for some system calls.
 constexpr int kAttempts = 100;
-constexpr int kRetryMs = 1;
+constexpr int kRemoveRetryMs = 1;
 
 bool is_cgroup(const std::string& path) noexcept {
   struct statfs system {};
@@ -165,7 +165,7 @@ base::Result<VmCgroup> VmCgroup::make(const std::string& parent, const std::stri
       return cannot_use(parent, base::errno_text(errno));
     }
     // It has just been taken for a left-over.
-    ::poll(nullptr, 0, kRetryMs);
+    ::poll(nullptr, 0, kRemoveRetryMs);
   }
   return base::make_error(PYRO_ERROR_TIMEOUT, "the cgroup {} is being removed, and does not go: try again", path);
 }

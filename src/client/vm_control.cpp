@@ -8,7 +8,7 @@ namespace {
 
 // A supervisor accepts at once, unless very many connect to it in the same moment.
 constexpr std::int64_t kConnectMs = 10'000;
-constexpr std::int64_t kRetryMs = 20;
+constexpr std::int64_t kConnectRetryMs = 20;
 
 }  // namespace
 
@@ -58,7 +58,7 @@ base::Result<std::unique_ptr<VmLink>> VmAttach::poll() {
     if (now_ms >= deadline_ms_) {
       return base::make_error(PYRO_ERROR_TIMEOUT, "the supervisor of VM {} takes no connections", folder_.id());
     }
-    PYRO_TRY(poller_.set_deadline(now_ms + kRetryMs));
+    PYRO_TRY(poller_.set_deadline(now_ms + kConnectRetryMs));
     return std::unique_ptr<VmLink>();
   }
   PYRO_TRY(poller_.set_deadline(0));

@@ -22,7 +22,7 @@ namespace {
 // The kernel's clock for files may stand still for so long: two changes within that have the same time.
 constexpr std::int64_t kCoarseNs = 50'000'000;
 // More than the registry becomes.
-constexpr std::uint64_t kFileBytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t kIndexFileBytes = std::uint64_t{256} << 20;
 // Of rows that are written in one transaction: others wait for that.
 constexpr std::size_t kRowsAtOnce = 256;
 // So that whoever changes many VMs waits for others once, not each time.
@@ -78,10 +78,10 @@ void VmIndex::warn(const base::Error& error) {
 
 base::Result<Registry*> VmIndex::open() {
   struct rlimit limit {};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kFileBytes) {
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kIndexFileBytes) {
     // Trying would end the host program (SIGXFSZ).
     return base::make_error(PYRO_ERROR_LIMIT, "this process may not write files of {} MiB (RLIMIT_FSIZE)",
-                            kFileBytes >> 20);
+                            kIndexFileBytes >> 20);
   }
   if (registry_ && !registry_->is_current()) {
     registry_.reset();

@@ -14,7 +14,7 @@ namespace pyro::client {
 namespace {
 
 /// Two full data frames: what one read takes, and so what is turned into events at a time.
-constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kReceiveBytes = 64 * 1024;
 /// What may wait to be taken in: a command of full size, a window of input, and very many signals.
 constexpr std::size_t kMaxBacklogBytes = 4 * 1024 * 1024;
 
@@ -52,7 +52,7 @@ base::Status VmLink::watch(const Poller& poller) {
   if (process_.has_value() && process_->pidfd() >= 0) {
     PYRO_TRY_ASSIGN(process_watch_, poller.watch(process_->pidfd(), EPOLLIN));
   }
-  buffer_.resize(kReadBytes);
+  buffer_.resize(kReceiveBytes);
   return base::success();
 }
 

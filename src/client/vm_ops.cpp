@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t kAnswerMs = 10'000;
 // The guest has 30 s to power off (supervisor.hpp, stop_ms), then it is cut.
 constexpr std::int64_t kStopMs = 45'000;
-constexpr std::int64_t kRetryMs = 5;
+constexpr std::int64_t kGoneRetryMs = 5;
 
 }  // namespace
 
@@ -111,7 +111,7 @@ base::Status StopVmOp::step() {
   // The connection closes a moment before the machine is gone.
   PYRO_TRY_ASSIGN(const bool locked, folder_->is_locked());
   const std::int64_t now_ms = base::monotonic_ms();
-  return locked && now_ms < gone_deadline_ms_ ? poller().set_deadline(now_ms + kRetryMs) : tell();
+  return locked && now_ms < gone_deadline_ms_ ? poller().set_deadline(now_ms + kGoneRetryMs) : tell();
 }
 
 // ---- a new TTL

@@ -25,9 +25,9 @@ constexpr std::uint32_t kMagic = 0x544f4c53;  // "SLOT"
 constexpr const char* kStartersFileName = "/slots.lock";
 // Starters hold that lock for some system calls only.
 constexpr std::int64_t kBusyMs = 1'000;
-constexpr int kRetryMs = 2;
+constexpr int kLockRetryMs = 2;
 // Room for tens of thousands of VMs.
-constexpr std::uint64_t kFileBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kSlotsFileBytes = std::uint64_t{1} << 20;
 // About what an engine takes beside the guest's memory: the monitor has 5 MiB; QEMU some 30, and translated code.
 constexpr std::uint64_t kKvmMib = 8;
 constexpr std::uint64_t kSoftwareMib = 96;
@@ -131,7 +131,7 @@ base::Result<FileLock> lock_starters(const std::string& home) {
     if (base::monotonic_ms() >= deadline_ms) {
       return base::make_error(PYRO_ERROR_TIMEOUT, "another process is starting a VM, and does not get on: try again");
     }
-    ::poll(nullptr, 0, kRetryMs);
+    ::poll(nullptr, 0, kLockRetryMs);
   }
 }
 
@@ -196,10 +196,10 @@ std::uint64_t expected_memory_mib(const SlotRequest& request, double overcommit)
 base::Result<FileLock> take_slot(const Settings& settings, const SlotRequest& request) {
   PYRO_TRY(ensure_home(settings.home));
   struct rlimit limit {};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kFileBytes) {
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kSlotsFileBytes) {
     // Trying would end the host program (SIGXFSZ).
     return base::make_error(PYRO_ERROR_LIMIT, "this process may not write files of {} KiB (RLIMIT_FSIZE): raise that",
-                            kFileBytes >> 10);
+                            kSlotsFileBytes >> 10);
   }
   const Caps caps = with_defaults(settings.caps, settings.home);
   PYRO_TRY_ASSIGN(const Slots all, Slots::open(settings.home, O_RDWR | O_CREAT));

@@ -19,7 +19,7 @@ namespace pyro::image {
 
 namespace {
 
-constexpr std::size_t kCopyBytes = 1u << 20;
+constexpr std::size_t kExportBytes = 1u << 20;
 
 struct WriterFree {
   void operator()(archive* writer) const noexcept { archive_write_free(writer); }
@@ -67,7 +67,7 @@ base::Status put_blob(const Job& job, archive* writer, const BundleFile& file) {
   }
   PYRO_TRY(put_header(writer, file.entry, file.blob.size, job.request.path));
   Sha256 hash;
-  std::vector<std::byte> buffer(kCopyBytes);
+  std::vector<std::byte> buffer(kExportBytes);
   std::uint64_t copied = 0;
   while (true) {
     const ssize_t got = ::read(fd->get(), buffer.data(), buffer.size());

@@ -25,7 +25,7 @@ struct DiskFree {
   void operator()(archive* disk) const noexcept { archive_write_free(disk); }
 };
 
-base::Error write_failure(archive* disk, const std::string& name) {
+base::Error unpack_failure(archive* disk, const std::string& name) {
   const int sys_errno = archive_errno(disk);
   base::Error error =
       base::make_error(sys_errno == ENOSPC || sys_errno == EDQUOT ? PYRO_ERROR_LIMIT : PYRO_ERROR_INVALID,
@@ -68,7 +68,7 @@ base::Status copy_data(archive* reader, archive* disk, const std::string& name, 
       return base::make_error(PYRO_ERROR_INVALID, "{} is broken: {}", what, failure_text(reader));
     }
     if (archive_write_data_block(disk, bytes, size, offset) < ARCHIVE_WARN) {
-      return write_failure(disk, name);
+      return unpack_failure(disk, name);
     }
   }
 }
@@ -159,19 +159,19 @@ base::Result<ExtractCounts> extract_here(int fd, const std::string& what, const 
     }
     // A warning is about an attribute that this file system does not have.
     if (archive_write_header(disk.get(), entry) < ARCHIVE_WARN) {
-      return write_failure(disk.get(), name);
+      return unpack_failure(disk.get(), name);
     }
     if (archive_entry_size(entry) > 0) {
       PYRO_TRY(copy_data(reader.get(), disk.get(), name, what));
     }
     if (archive_write_finish_entry(disk.get()) < ARCHIVE_WARN) {
-      return write_failure(disk.get(), name);
+      return unpack_failure(disk.get(), name);
     }
     on_progress(counts);
   }
   // Modes and times of directories are set here.
   if (archive_write_close(disk.get()) < ARCHIVE_WARN) {
-    return write_failure(disk.get(), ".");
+    return unpack_failure(disk.get(), ".");
   }
   return counts;
 }

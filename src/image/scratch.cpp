@@ -15,7 +15,7 @@ namespace pyro::image {
 namespace {
 
 /// The same for every scratch disk, so that the same size gives the same bytes.
-constexpr const char* kVolumeId = "7079726f-7363-4261-8463-680000000001";
+constexpr const char* kScratchVolumeId = "7079726f-7363-4261-8463-680000000001";
 /// Large enough for what one guest writes at once, small enough that a small disk keeps its space.
 constexpr std::uint32_t kSmallDiskMib = 512;
 constexpr int kSmallJournalMib = 4;
@@ -36,28 +36,29 @@ Command mke2fs_command(const std::string& file, const std::string& config, std::
   Command command;
   // Discarding a sparse file reads back as zeros, which mke2fs knows: inode tables and journal are marked as zeroed
   // without being written, so the guest has nothing to finish in the background and the file stays sparse.
-  command.argv = {"mke2fs",
-                  "-q",
-                  "-F",
-                  "-b",
-                  "4096",
-                  "-I",
-                  "256",
-                  "-m",
-                  "0",
-                  "-L",
-                  "pyro-scratch",
-                  "-U",
-                  kVolumeId,
-                  "-O",
-                  kFeatures,
-                  "-i",
-                  is_small ? "4096" : "16384",
-                  "-J",
-                  fmt::format("size={}", is_small ? kSmallJournalMib : kJournalMib),
-                  "-E",
-                  fmt::format("hash_seed={},lazy_itable_init=1,lazy_journal_init=1,discard,root_owner=0:0", kVolumeId),
-                  file};
+  command.argv = {
+      "mke2fs",
+      "-q",
+      "-F",
+      "-b",
+      "4096",
+      "-I",
+      "256",
+      "-m",
+      "0",
+      "-L",
+      "pyro-scratch",
+      "-U",
+      kScratchVolumeId,
+      "-O",
+      kFeatures,
+      "-i",
+      is_small ? "4096" : "16384",
+      "-J",
+      fmt::format("size={}", is_small ? kSmallJournalMib : kJournalMib),
+      "-E",
+      fmt::format("hash_seed={},lazy_itable_init=1,lazy_journal_init=1,discard,root_owner=0:0", kScratchVolumeId),
+      file};
   command.env = {{"E2FSPROGS_FAKE_TIME", std::to_string(kSourceDateEpoch)},
                  {"SOURCE_DATE_EPOCH", std::to_string(kSourceDateEpoch)},
                  {"MKE2FS_CONFIG", config}};

@@ -1,6 +1,7 @@
 #include "jail/child.hpp"
 
 #include "base/io.hpp"
+#include "jail/argument_pointers.hpp"
 #include "jail/landlock.hpp"
 #include "jail/privileges.hpp"
 
@@ -43,16 +44,6 @@ struct StepError {
   int step;
   int sys_errno;
 };
-
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  out.reserve(texts.size() + 1);
-  for (const auto& text : texts) {
-    out.push_back(const_cast<char*>(text.c_str()));
-  }
-  out.push_back(nullptr);
-  return out;
-}
 
 bool close_between(int first, int last) noexcept {
   return first > last || ::syscall(SYS_close_range, static_cast<unsigned>(first), static_cast<unsigned>(last), 0U) == 0;
@@ -220,8 +211,8 @@ std::string Child::describe_end() {
 
 base::Result<Child> start_child(const ChildOptions& options) {
   PYRO_TRY_ASSIGN(base::FdPair status, base::make_pipe());
-  const auto argv = pointers(options.argv);
-  const auto env = pointers(options.env);
+  const auto argv = argument_pointers(options.argv);
+  const auto env = argument_pointers(options.env);
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) {

@@ -1,6 +1,7 @@
 #include "jail/spawn.hpp"
 
 #include "base/clock.hpp"
+#include "jail/argument_pointers.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -66,17 +67,6 @@ class SpawnPlan {
   posix_spawn_file_actions_t actions_{};
   posix_spawnattr_t attributes_{};
 };
-
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  out.reserve(texts.size() + 1);
-  for (const auto& text : texts) {
-    // posix_spawn() takes char* const* for history's sake and does not write.
-    out.push_back(const_cast<char*>(text.c_str()));
-  }
-  out.push_back(nullptr);
-  return out;
-}
 
 }  // namespace
 
@@ -181,8 +171,8 @@ base::Result<Process> spawn_process(const SpawnOptions& options) {
       stdio[i] = raised[i].get();
     }
   }
-  const auto argv = pointers(options.argv);
-  const auto env = pointers(options.env);
+  const auto argv = argument_pointers(options.argv);
+  const auto env = argument_pointers(options.env);
   SpawnPlan plan;
   pid_t pid = -1;
   int failed = plan.prepare(stdio);

@@ -9,7 +9,7 @@ namespace pyro::state {
 
 namespace {
 
-constexpr std::string_view kMagic = "PYROJRNL";
+constexpr std::string_view kJournalMagic = "PYROJRNL";
 constexpr std::size_t kAlignment = 8;
 // Where the fields of a frame's header are.
 constexpr std::size_t kSizeAt = 8;
@@ -225,7 +225,7 @@ base::Result<CommandOutput> CommandOutput::decode(base::ByteView payload) {
 
 base::Bytes journal_header(std::uint64_t tag) {
   base::ByteWriter out;
-  out.raw(base::as_bytes(kMagic));
+  out.raw(base::as_bytes(kJournalMagic));
   out.u32(kJournalFormat);
   out.u32(0);
   out.u64(tag);
@@ -235,7 +235,7 @@ base::Bytes journal_header(std::uint64_t tag) {
 
 base::Result<std::uint64_t> journal_tag(base::ByteView header) {
   base::ByteReader in(header.first(std::min(header.size(), kJournalHeaderBytes)));
-  if (base::as_text(in.raw(kMagic.size())) != kMagic) {
+  if (base::as_text(in.raw(kJournalMagic.size())) != kJournalMagic) {
     return base::make_error(PYRO_ERROR_INVALID, "this is not a journal");
   }
   if (const std::uint32_t format = in.u32(); !in.failed() && format != kJournalFormat) {

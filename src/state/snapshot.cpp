@@ -8,7 +8,7 @@ namespace pyro::state {
 
 namespace {
 
-constexpr std::string_view kMagic = "PYROSNAP";
+constexpr std::string_view kSnapshotMagic = "PYROSNAP";
 constexpr std::size_t kHeaderBytes = 16;
 constexpr std::size_t kSectionHeaderBytes = 16;
 
@@ -50,7 +50,7 @@ base::Status SnapshotWriter::add(std::uint32_t id, std::uint32_t version, base::
 
 base::Bytes SnapshotWriter::finish() && {
   base::ByteWriter out;
-  out.raw(base::as_bytes(kMagic));
+  out.raw(base::as_bytes(kSnapshotMagic));
   out.u32(kSnapshotFormat);
   out.u32(count_);
   out.raw(sections_.view());
@@ -63,7 +63,7 @@ base::Result<SnapshotReader> SnapshotReader::parse(base::ByteView snapshot) {
                             kMaxSnapshotBytes);
   }
   base::ByteReader in(snapshot);
-  if (base::as_text(in.raw(kMagic.size())) != kMagic) {
+  if (base::as_text(in.raw(kSnapshotMagic.size())) != kSnapshotMagic) {
     return base::make_error(PYRO_ERROR_INVALID, "this is not a snapshot");
   }
   const std::uint32_t format = in.u32();

@@ -13,7 +13,7 @@ using base::Result;
 
 namespace {
 
-constexpr std::size_t kMaxTextBytes = 8 * 1024;
+constexpr std::size_t kMaxFileMessageBytes = 8 * 1024;
 constexpr std::uint32_t kModeBits = 07777;
 
 bool is_path(const std::string& path) {
@@ -109,7 +109,7 @@ Result<FileEntry> FileEntry::decode(ByteView payload) {
 Bytes FileReport::encode() const {
   ByteWriter out;
   out.i32(status);
-  out.text(message.size() <= kMaxTextBytes ? message : message.substr(0, kMaxTextBytes));
+  out.text(message.size() <= kMaxFileMessageBytes ? message : message.substr(0, kMaxFileMessageBytes));
   out.u8(truncated ? 1 : 0);
   for (const std::uint64_t number : {size, entries, bytes, skipped, changed}) {
     out.u64(number);
@@ -143,7 +143,7 @@ Result<FileReport> FileReport::decode(ByteView payload) {
     default:
       broken = true;
   }
-  if (!in.finished() || broken || report.message.size() > kMaxTextBytes) {
+  if (!in.finished() || broken || report.message.size() > kMaxFileMessageBytes) {
     return malformed("file report");
   }
   return report;

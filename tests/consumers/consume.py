@@ -89,7 +89,8 @@ def main():
         cmake_project("find_package", fresh(work), ["shared_cpp", "shared_c", "static_cpp", "static_c"],
                       f"-DCMAKE_PREFIX_PATH={source}", libexec=source / "libexec/pyro")
     elif action == "fetch-content":
-        cmake_project("fetch_content", work, ["shared_cpp", "static_cpp"], f"-DPYRO_SOURCE={source}")
+        cmake_project("fetch_content", work, ["shared_cpp", "static_cpp"], f"-DPYRO_SOURCE={source}",
+                      "-DCMAKE_UNITY_BUILD=ON")  # as a project may that adds libpyro; and faster
     else:
         sys.exit(__doc__)
 

@@ -13,7 +13,7 @@ constexpr std::uint64_t VIRTIO_BALLOON_F_PAGE_REPORTING = std::uint64_t{1} << 5;
 
 // 5.5.2: inflateq, deflateq, statsq, free_page_vq, reporting_vq. Without statistics and hinting Linux numbers the
 // reporting queue 2, the specification 4: both work.
-constexpr std::array<std::uint16_t, 5> kQueueSizes{128, 128, 128, 128, 128};
+constexpr std::array<std::uint16_t, 5> kBalloonQueueSizes{128, 128, 128, 128, 128};
 constexpr std::uint16_t kInflateQueue = 0;
 constexpr std::uint16_t kDeflateQueue = 1;
 
@@ -39,7 +39,7 @@ std::uint64_t Balloon::features() const noexcept {
 }
 
 std::span<const std::uint16_t> Balloon::queue_sizes() const noexcept {
-  return kQueueSizes;
+  return kBalloonQueueSizes;
 }
 
 void Balloon::read_config(std::uint64_t offset, std::span<std::byte> data) const noexcept {

@@ -29,7 +29,7 @@ constexpr std::uint32_t kWriteZeroesUnmap = 1;  // flags of a range, bit 0
 constexpr std::size_t kIdBytes = 20;
 
 constexpr std::uint16_t kQueueSize = 256;
-constexpr std::array<std::uint16_t, 1> kQueueSizes{kQueueSize};
+constexpr std::array<std::uint16_t, 1> kBlockQueueSizes{kQueueSize};
 // Header and status take a descriptor each.
 constexpr std::uint32_t kMaxSegments = kQueueSize - 2;
 
@@ -96,7 +96,7 @@ std::uint64_t Block::features() const noexcept {
 }
 
 std::span<const std::uint16_t> Block::queue_sizes() const noexcept {
-  return kQueueSizes;
+  return kBlockQueueSizes;
 }
 
 void Block::read_config(std::uint64_t offset, std::span<std::byte> data) const noexcept {

@@ -29,11 +29,11 @@ constexpr std::uint16_t kControlReceive = 2;
 constexpr std::uint16_t kControlTransmit = 3;
 constexpr std::uint16_t kPortReceive = 4;
 constexpr std::uint16_t kPortTransmit = 5;
-constexpr std::array<std::uint16_t, 6> kQueueSizes{64, 64, 64, 64, 128, 128};
+constexpr std::array<std::uint16_t, 6> kConsoleQueueSizes{64, 64, 64, 64, 128, 128};
 
 constexpr std::uint32_t kPortNumber = 1;
 // 5.3.4: cols and rows, max_nr_ports, emerg_wr.
-constexpr std::array<std::uint32_t, 3> kConfig{0, 2, 0};
+constexpr std::array<std::uint32_t, 3> kConsoleConfig{0, 2, 0};
 
 // Bits of control_pending_, in the order in which a driver needs the messages.
 constexpr std::uint8_t kSendAdd = 1;
@@ -51,11 +51,11 @@ std::uint64_t Console::features() const noexcept {
 }
 
 std::span<const std::uint16_t> Console::queue_sizes() const noexcept {
-  return kQueueSizes;
+  return kConsoleQueueSizes;
 }
 
 void Console::read_config(std::uint64_t offset, std::span<std::byte> data) const noexcept {
-  copy_config(std::as_bytes(std::span(kConfig)), offset, data);
+  copy_config(std::as_bytes(std::span(kConsoleConfig)), offset, data);
 }
 
 void Console::process_queue(std::uint16_t index) noexcept {

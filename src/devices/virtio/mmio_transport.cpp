@@ -36,7 +36,7 @@ constexpr std::uint64_t kQueueDeviceHigh = 0x0a4;
 constexpr std::uint64_t kShmLenLow = 0x0b0;
 constexpr std::uint64_t kShmBaseHigh = 0x0bc;
 constexpr std::uint64_t kConfigGeneration = 0x0fc;
-constexpr std::uint64_t kConfig = 0x100;
+constexpr std::uint64_t kConfigOffset = 0x100;
 
 constexpr std::uint32_t kMagic = 0x74726976;  // "virt"
 constexpr std::uint32_t kModernVersion = 2;
@@ -74,8 +74,8 @@ std::uint64_t MmioTransport::offered_features() const noexcept {
 
 void MmioTransport::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
   std::fill(data.begin(), data.end(), std::byte{0});
-  if (offset >= kConfig) {
-    device_->read_config(offset - kConfig, data);
+  if (offset >= kConfigOffset) {
+    device_->read_config(offset - kConfigOffset, data);
   } else if (data.size() == 4 && offset % 4 == 0) {
     // 4.2.2.2: registers are read and written by 32 bits, aligned. Anything else reads as zero.
     const std::uint32_t value = read_register(offset);
@@ -84,8 +84,8 @@ void MmioTransport::read(std::uint64_t offset, std::span<std::byte> data) noexce
 }
 
 void MmioTransport::write(std::uint64_t offset, base::ByteView data) noexcept {
-  if (offset >= kConfig) {
-    device_->write_config(offset - kConfig, data);
+  if (offset >= kConfigOffset) {
+    device_->write_config(offset - kConfigOffset, data);
   } else if (data.size() == 4 && offset % 4 == 0) {
     std::uint32_t value = 0;
     std::memcpy(&value, data.data(), sizeof(value));

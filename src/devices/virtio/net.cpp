@@ -9,7 +9,7 @@ constexpr std::uint64_t VIRTIO_NET_F_MAC = std::uint64_t{1} << 5;
 constexpr std::uint64_t VIRTIO_NET_F_STATUS = std::uint64_t{1} << 16;
 
 // 5.1.2: receiveq1, transmitq1. Small: a driver fills the first with buffers that are never used.
-constexpr std::array<std::uint16_t, 2> kQueueSizes{32, 32};
+constexpr std::array<std::uint16_t, 2> kNetQueueSizes{32, 32};
 constexpr std::uint16_t kTransmitQueue = 1;
 
 }  // namespace
@@ -24,7 +24,7 @@ std::uint64_t Net::features() const noexcept {
 }
 
 std::span<const std::uint16_t> Net::queue_sizes() const noexcept {
-  return kQueueSizes;
+  return kNetQueueSizes;
 }
 
 void Net::read_config(std::uint64_t offset, std::span<std::byte> data) const noexcept {

@@ -6,7 +6,7 @@ namespace pyro::devices::virtio {
 
 namespace {
 
-constexpr std::array<std::uint16_t, 1> kQueueSizes{64};
+constexpr std::array<std::uint16_t, 1> kPmemQueueSizes{64};
 
 // 5.19.6: request {le32 type}, response {le32 ret}.
 constexpr std::uint32_t VIRTIO_PMEM_REQ_TYPE_FLUSH = 0;
@@ -16,7 +16,7 @@ constexpr std::uint32_t kFailed = 0xffffffff;
 }  // namespace
 
 std::span<const std::uint16_t> Pmem::queue_sizes() const noexcept {
-  return kQueueSizes;
+  return kPmemQueueSizes;
 }
 
 void Pmem::read_config(std::uint64_t offset, std::span<std::byte> data) const noexcept {

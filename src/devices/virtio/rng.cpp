@@ -9,7 +9,7 @@ namespace pyro::devices::virtio {
 
 namespace {
 
-constexpr std::array<std::uint16_t, 1> kQueueSizes{64};
+constexpr std::array<std::uint16_t, 1> kRngQueueSizes{64};
 
 // getrandom() gives this much in one piece or nothing; it never waits once the host has booted.
 constexpr std::size_t kPieceBytes = 256;
@@ -30,7 +30,7 @@ std::size_t fill(const Buffer& buffer) noexcept {
 }  // namespace
 
 std::span<const std::uint16_t> Rng::queue_sizes() const noexcept {
-  return kQueueSizes;
+  return kRngQueueSizes;
 }
 
 void Rng::process_queue(std::uint16_t index) noexcept {

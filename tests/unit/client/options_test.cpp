@@ -16,7 +16,7 @@ using fixture::Session;
 using fixture::World;
 using pyro::client::make_run_request;
 
-pyro_run_options valid() {
+pyro_run_options valid_options() {
   pyro_run_options options = PYRO_RUN_OPTIONS_INIT;
   options.environment = "debian:12";
   options.command = "true";
@@ -36,7 +36,7 @@ std::string message_of(const pyro_run_options& options) {
 TEST_SUITE_BEGIN("client");
 
 TEST_CASE("run options: nothing set but the required → the defaults of the contract") {
-  const auto request = make_run_request(valid(), "");
+  const auto request = make_run_request(valid_options(), "");
   REQUIRE(request.ok());
   CHECK(request->command.exec.argv == std::vector<std::string>{"/bin/sh", "-c", "true"});
   CHECK(request->command.exec.cwd == "/workspace");
@@ -52,7 +52,7 @@ TEST_CASE("run options: nothing set but the required → the defaults of the con
 }
 
 TEST_CASE("run options: limits out of range → INVALID, and the message says the range") {
-  auto options = valid();
+  auto options = valid_options();
   SUBCASE("vcpu_count") {
     options.vcpu_count = 17;
     CHECK(message_of(options) == "vcpu_count is 17: 1 to 16 are possible");
@@ -95,7 +95,7 @@ TEST_CASE("run options: limits out of range → INVALID, and the message says th
 }
 
 TEST_CASE("run options: fractions and no timeout → milliseconds, rounded up, and none") {
-  auto options = valid();
+  auto options = valid_options();
   options.timeout_seconds = 0.0015;
   CHECK(make_run_request(options, "")->command.exec.timeout_ms == 2);
   options.timeout_seconds = PYRO_NO_TIMEOUT;
@@ -103,7 +103,7 @@ TEST_CASE("run options: fractions and no timeout → milliseconds, rounded up, a
 }
 
 TEST_CASE("run options: commands that make no sense → INVALID") {
-  auto options = valid();
+  auto options = valid_options();
   const char* const argv[] = {"a", nullptr};
   SUBCASE("both") {
     options.argv = argv;
@@ -155,7 +155,7 @@ TEST_CASE("run options: commands that make no sense → INVALID") {
 }
 
 TEST_CASE("run options: arguments that fill the limit → accepted; one byte more → LIMIT; network → UNSUPPORTED") {
-  auto options = valid();
+  auto options = valid_options();
   // "/bin/sh" and "-c" count, too, and 4 bytes for each length.
   std::string command(pyro::wire::kMaxArgumentBytes - 9 - 5 * 4, 'x');
   options.command = command.c_str();
@@ -163,19 +163,19 @@ TEST_CASE("run options: arguments that fill the limit → accepted; one byte mor
   command += "x";
   options.command = command.c_str();
   CHECK(status_of(options) == PYRO_ERROR_LIMIT);
-  options = valid();
+  options = valid_options();
   std::vector<const char*> argv(300'000, "a");
   options.command = nullptr;
   options.argv = argv.data();
   options.argc = argv.size();
   CHECK(status_of(options) == PYRO_ERROR_LIMIT);
-  options = valid();
+  options = valid_options();
   options.network = 1;
   CHECK(status_of(options) == PYRO_ERROR_UNSUPPORTED);
 }
 
 TEST_CASE("run options: the longest command that is accepted → its frame passes the parser whole") {
-  auto options = valid();
+  auto options = valid_options();
   std::string command(pyro::wire::kMaxArgumentBytes, 'x');
   do {
     command.pop_back();
@@ -244,7 +244,7 @@ TEST_CASE("structs: an event of an older program → filled as far as it goes") 
 TEST_CASE("null: arguments that are missing → INVALID, destroyers do nothing") {
   World world;
   Session session(world);
-  pyro_run_options options = valid();
+  pyro_run_options options = valid_options();
   CHECK(pyro_open(nullptr, nullptr, nullptr) == PYRO_ERROR_INVALID);
   CHECK(pyro_run_in_vm(nullptr, &options, &session.result, nullptr) == PYRO_ERROR_INVALID);
   CHECK(pyro_run_in_vm(session.context, nullptr, &session.result, nullptr) == PYRO_ERROR_INVALID);

@@ -32,7 +32,7 @@ struct Home {
   [[nodiscard]] std::string registry() const { return folder / "registry.db"; }
 };
 
-state::VmRecord record_of(const std::string& id, const std::string& label = "seven") {
+state::VmRecord labelled_record(const std::string& id, const std::string& label = "seven") {
   state::VmRecord record;
   record.id = id;
   record.environment = "debian:12";
@@ -46,7 +46,7 @@ state::VmRecord record_of(const std::string& id, const std::string& label = "sev
 VmFolder make(VmIndex& index, const std::string& id, const std::string& label = "seven") {
   auto folder = index.make_folder(id);
   REQUIRE(folder.ok());
-  REQUIRE(folder->write_record(record_of(id, label)).ok());
+  REQUIRE(folder->write_record(labelled_record(id, label)).ok());
   REQUIRE(index.look(*folder).ok());
   return std::move(*folder);
 }
@@ -133,12 +133,12 @@ TEST_CASE("vm index: folders made, removed and changed past it → seen") {
   make(home.index, "bbbbbbbbbbbb");
   CHECK(tasks(home.index).size() == 2);
   const auto foreign = VmFolder::create(home.folder.path(), "cccccccccccc");
-  REQUIRE(foreign->write_record(record_of("cccccccccccc")).ok());
+  REQUIRE(foreign->write_record(labelled_record("cccccccccccc")).ok());
   CHECK(tasks(home.index) == Ids{"aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"});
   fixture::fs::remove_all(home.vm("aaaaaaaaaaaa"));
   CHECK(tasks(home.index) == Ids{"bbbbbbbbbbbb", "cccccccccccc"});
   CHECK_FALSE(*open(home)->row("aaaaaaaaaaaa"));
-  auto changed = record_of("bbbbbbbbbbbb");
+  auto changed = labelled_record("bbbbbbbbbbbb");
   changed.mem_mib = 512;
   REQUIRE(VmFolder::open(home.folder.path(), "bbbbbbbbbbbb")->write_record(changed).ok());
   const auto infos = home.index.list({.kind = 1});
@@ -154,7 +154,7 @@ TEST_CASE("vm index: cut off between folder and row → the list is what the fol
   SUBCASE("a folder without its row") {
     const auto folder = VmFolder::create(home.folder.path(), "bbbbbbbbbbbb");
     CHECK(tasks(home.index) == Ids{"aaaaaaaaaaaa"});
-    REQUIRE(folder->write_record(record_of("bbbbbbbbbbbb")).ok());
+    REQUIRE(folder->write_record(labelled_record("bbbbbbbbbbbb")).ok());
     CHECK(tasks(home.index) == Ids{"aaaaaaaaaaaa", "bbbbbbbbbbbb"});
   }
   SUBCASE("a row without its folder") {
@@ -247,7 +247,7 @@ TEST_CASE("vm index: another process keeps the registry busy → everything work
     REQUIRE(change.ok());
     const auto folder = home.index.make_folder("bbbbbbbbbbbb");
     REQUIRE(folder.ok());
-    REQUIRE(folder->write_record(record_of("bbbbbbbbbbbb")).ok());
+    REQUIRE(folder->write_record(labelled_record("bbbbbbbbbbbb")).ok());
     CHECK(tasks(home.index) == Ids{"aaaaaaaaaaaa", "bbbbbbbbbbbb"});
     CHECK(home.log.take().has_value());
   }
@@ -263,7 +263,7 @@ TEST_CASE("vm index: made without the registry while another process finishes a 
   {
     auto change = other->begin();
     REQUIRE(change.ok());
-    REQUIRE(home.index.make_folder("bbbbbbbbbbbb")->write_record(record_of("bbbbbbbbbbbb")).ok());
+    REQUIRE(home.index.make_folder("bbbbbbbbbbbb")->write_record(labelled_record("bbbbbbbbbbbb")).ok());
     // It saw a registry that was complete, and moves the time of the folder along.
     struct stat info {};
     REQUIRE(::utimensat(AT_FDCWD, (home.folder / "vms").c_str(), nullptr, 0) == 0);

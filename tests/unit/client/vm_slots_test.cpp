@@ -17,8 +17,8 @@ using client::Caps;
 
 namespace {
 
-struct Home {
-  Home() {
+struct SlotsHome {
+  SlotsHome() {
     settings.home = folder / "home";
     settings.caps = {.max_vms = 3, .max_mem_mib = 1000, .disk_reserve_mib = Caps::kNone, .mem_overcommit = 2};
   }
@@ -44,7 +44,7 @@ base::Result<Caps> caps_of(const std::map<std::string, std::string>& variables, 
 }  // namespace
 
 TEST_CASE("vm slots: taken → counted until it is released, whoever has the descriptor; then the next one gets it") {
-  const Home home;
+  const SlotsHome home;
   CHECK(home.use().vms == 0);
   auto first = home.take();
   REQUIRE(first.ok());
@@ -69,7 +69,7 @@ TEST_CASE("vm slots: taken → counted until it is released, whoever has the des
 }
 
 TEST_CASE("vm slots: a forked child that destroys its copy → it stays taken") {
-  const Home home;
+  const SlotsHome home;
   auto slot = home.take();
   const pid_t child = ::fork();
   if (child == 0) {
@@ -81,7 +81,7 @@ TEST_CASE("vm slots: a forked child that destroys its copy → it stays taken") 
 }
 
 TEST_CASE("vm slots: a VM's descriptor → cannot write") {
-  const Home home;
+  const SlotsHome home;
   const auto slot = home.take();
   REQUIRE(slot.ok());
   CHECK((::fcntl(slot->fd(), F_GETFL) & O_ACCMODE) == O_RDONLY);
@@ -89,7 +89,7 @@ TEST_CASE("vm slots: a VM's descriptor → cannot write") {
 }
 
 TEST_CASE("vm slots: a cap is reached → LIMIT, with the figures and what raises it") {
-  Home home;
+  SlotsHome home;
   std::vector<client::FileLock> held;
   SUBCASE("of VMs") {
     for (int i = 0; i < 3; ++i) {
@@ -121,7 +121,7 @@ TEST_CASE("vm slots: a cap is reached → LIMIT, with the figures and what raise
 }
 
 TEST_CASE("vm slots: a record that makes no sense → an ordinary VM, for as long as somebody holds it") {
-  const Home home;
+  const SlotsHome home;
   auto slot = home.take();
   fixture::write_file(home.settings.home + "/slots", "torn");
   CHECK(home.use().vms == 1);
@@ -132,7 +132,7 @@ TEST_CASE("vm slots: a record that makes no sense → an ordinary VM, for as lon
 }
 
 TEST_CASE("vm slots: many processes at once → never more than the cap") {
-  const Home home;
+  const SlotsHome home;
   std::vector<pid_t> children;
   auto gate = base::make_pipe();
   const auto tried = base::make_pipe();

@@ -14,8 +14,8 @@ namespace {
 constexpr std::uint64_t kBuffer = 0x200000;
 constexpr std::uint64_t kControl = 0x280000;
 
-struct Fixture {
-  Fixture() { start(); }
+struct ConsoleFixture {
+  ConsoleFixture() { start(); }
 
   // As Linux: buffers for control messages, then DEVICE_READY.
   void start() {
@@ -104,7 +104,7 @@ struct Fixture {
 
 TEST_SUITE("devices") {
   TEST_CASE("virtio-console: the handshake → port 1 with its name, open when the host is") {
-    Fixture f;
+    ConsoleFixture f;
     CHECK(f.driver.config<std::uint32_t>(4) == 2);
     CHECK((f.driver.offered() & 2) != 0);
     f.tell(0, 0, 1);
@@ -125,7 +125,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: control messages without buffers → kept, each once, and sent when there are some") {
-    Fixture f;
+    ConsoleFixture f;
     REQUIRE(f.driver.start());
     for (int i = 0; i < 1000; ++i) {
       f.tell(0, 0, 1);
@@ -144,7 +144,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: control messages that make no sense → ignored") {
-    Fixture f;
+    ConsoleFixture f;
     f.tell(7, 3, 1);
     f.tell(7, 6, 1);
     f.tell(1, 99, 1);
@@ -158,7 +158,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: host to guest → as much as the guest has buffers for, the rest when it has more") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     f.add_receive_buffer(4);
@@ -178,7 +178,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: sending to a port that is closed → nothing; when the guest opens it → writable") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.add_receive_buffer();
     CHECK(f.send("early") == 0);
@@ -191,7 +191,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: doorbells for new buffers → asked for only when the host waits for some") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     const auto& ring = f.driver.rings[4];
@@ -205,7 +205,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: guest to host → everything in order, and what the host does not take waits") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     f.guest_writes("hello ");
@@ -227,7 +227,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: the host answers and resumes from inside output → as from outside") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     f.add_receive_buffer();
@@ -246,7 +246,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: the host's end closed → what the guest writes is dropped, and it does not hang") {
-    Fixture f;
+    ConsoleFixture f;
     f.open_port();
     f.guest_writes("lost");
     CHECK(f.output.empty());
@@ -263,7 +263,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: a reset → the port is closed and the handshake begins again") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     f.room = 2;
@@ -280,7 +280,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: a receive buffer that cannot be written → needs reset") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     f.driver.add(4, {{kBuffer, 4}});
@@ -289,7 +289,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: a receive buffer with a part to read from → needs reset") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     f.driver.add(4, {{kBuffer, 4}, {kBuffer + 0x100, 4, true}});
@@ -298,7 +298,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-console: saved in the middle of a write → the rest arrives after restoring") {
-    Fixture f;
+    ConsoleFixture f;
     f.console().set_connected(true);
     f.open_port();
     f.room = 4;

@@ -65,8 +65,8 @@ class Echo final : public Device {
   std::uint64_t config_written = 0;
 };
 
-struct Fixture {
-  explicit Fixture(std::function<void(std::uint16_t)> kick = {}) : kick_function(std::move(kick)) {}
+struct TransportFixture {
+  explicit TransportFixture(std::function<void(std::uint16_t)> kick = {}) : kick_function(std::move(kick)) {}
 
   Echo& echo() { return static_cast<Echo&>(transport.device()); }
   // Echoes a word over queue 0.
@@ -93,7 +93,7 @@ struct Fixture {
 
 TEST_SUITE("devices") {
   TEST_CASE("virtio-mmio: identification → as the specification has it") {
-    Fixture f;
+    TransportFixture f;
     CHECK(f.driver.get(0x000) == 0x74726976);
     CHECK(f.driver.get(0x004) == 2);
     CHECK(f.driver.get(0x008) == 42);
@@ -108,7 +108,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: a driver that follows the rules → is served, interrupted, and sees the cause") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.start());
     CHECK(f.echo_works());
     CHECK(f.irq.raised == 1);
@@ -119,7 +119,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: features that were not offered, or no VERSION_1 → FEATURES_OK is not taken") {
-    Fixture f;
+    TransportFixture f;
     CHECK_FALSE(f.driver.negotiate(VIRTIO_F_VERSION_1 | 8));
     CHECK_FALSE(f.driver.negotiate(3));
     CHECK(f.driver.negotiate(VIRTIO_F_VERSION_1));
@@ -135,7 +135,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: configuration space → any width and offset, beyond its end zeroes") {
-    Fixture f;
+    TransportFixture f;
     CHECK(f.driver.config<char>(0) == 'c');
     std::array<std::byte, 8> data{};
     for (std::size_t size = 1; size <= 8; ++size) {
@@ -151,7 +151,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: every register at every width and alignment → no effect unless 32 bits, aligned") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.start());
     const std::array<std::byte, 8> ones{std::byte{0xff}, std::byte{0xff}, std::byte{0xff}, std::byte{0xff}};
     std::array<std::byte, 8> data{};
@@ -170,7 +170,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: a queue that is not in memory → needs reset, told once; after a reset all is well") {
-    Fixture f;
+    TransportFixture f;
     for (int i = 0; i < 3; ++i) {
       REQUIRE(f.driver.negotiate(f.driver.offered()));
       auto ring = f.driver.make_ring(16);
@@ -187,7 +187,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: a queue size beyond the maximum → needs reset") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.negotiate(f.driver.offered()));
     f.driver.tell(0, f.driver.make_ring(32));
     f.driver.set(0x70, 15);
@@ -195,7 +195,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: a broken ring → needs reset and silence, whatever the driver rings") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.start());
     f.driver.offer(f.driver.rings[0], 999);
     f.driver.kick(0);
@@ -216,7 +216,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: before DRIVER_OK and after FAILED → doorbells do nothing") {
-    Fixture f;
+    TransportFixture f;
     f.driver.kick(0);
     REQUIRE(f.driver.start());
     f.driver.set(0x70, 15 | 128);
@@ -228,7 +228,7 @@ TEST_SUITE("devices") {
 
   TEST_CASE("virtio-mmio: with a kick → the doorbell goes to the worker") {
     std::vector<std::uint16_t> kicked;
-    Fixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
+    TransportFixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
     REQUIRE(f.driver.start());
     f.driver.add(0, {{0x200000, 4}});
     f.driver.kick(0);
@@ -241,7 +241,7 @@ TEST_SUITE("devices") {
 
   TEST_CASE("virtio-mmio: a driver that never stops sending → is served in turns, and the worker is kicked again") {
     std::vector<std::uint16_t> kicked;
-    Fixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
+    TransportFixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
     REQUIRE(f.driver.start());
     f.echo().on_served = [&f] { f.driver.add(0, {{0x200000, 4}}); };
     f.driver.add(0, {{0x200000, 4}});
@@ -261,7 +261,7 @@ TEST_SUITE("devices") {
 
   TEST_CASE("virtio-mmio: chains that take long → the turn ends by the clock") {
     std::vector<std::uint16_t> kicked;
-    Fixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
+    TransportFixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
     REQUIRE(f.driver.start());
     f.echo().on_served = [&f] {
       std::this_thread::sleep_for(std::chrono::nanoseconds(kTurnNs));
@@ -276,7 +276,7 @@ TEST_SUITE("devices") {
 
   TEST_CASE("virtio-mmio: a doorbell while a vCPU works → the worker is kicked again, the vCPU serves nothing") {
     std::vector<std::uint16_t> kicked;
-    Fixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
+    TransportFixture f([&kicked](std::uint16_t index) { kicked.push_back(index); });
     REQUIRE(f.driver.start());
     f.driver.add(0, {{0x200000, 4}});
     f.transport.begin_work();
@@ -289,7 +289,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: stopped → nothing is served any more") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.start());
     f.transport.stop();
     f.driver.add(0, {{0x200000, 4}});
@@ -298,7 +298,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: the device's configuration changes → generation and interrupt") {
-    Fixture f;
+    TransportFixture f;
     f.transport.config_changed();
     CHECK(f.irq.raised == 0);  // there is no driver
     REQUIRE(f.driver.start());
@@ -310,7 +310,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: saved and restored → the driver goes on where it was") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.start());
     CHECK(f.echo_works());
     const base::Bytes saved = f.transport.save();
@@ -329,7 +329,7 @@ TEST_SUITE("devices") {
 
   TEST_CASE("virtio-mmio: saved after the driver broke it or gave up → restored as dead as it was, byte for byte") {
     for (const bool gave_up : {false, true}) {
-      Fixture f;
+      TransportFixture f;
       REQUIRE(f.driver.start());
       CHECK(f.echo_works());
       if (gave_up) {
@@ -349,7 +349,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: saved state cut, extended or of another device → refused, and as after a reset") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.start());
     base::Bytes saved = f.transport.save();
     for (std::size_t size = 0; size < saved.size(); ++size) {
@@ -362,12 +362,12 @@ TEST_SUITE("devices") {
     CHECK(f.transport.restore(saved).ok());
     saved[0] = std::byte{1};
     CHECK_FALSE(f.transport.restore(saved).ok());
-    CHECK(f.transport.restore(Fixture().transport.save()).ok());
+    CHECK(f.transport.restore(TransportFixture().transport.save()).ok());
     CHECK(f.driver.status() == 0);
   }
 
   TEST_CASE("virtio-mmio: a reset while a request is under way → waits for that one, and for no other") {
-    Fixture f;
+    TransportFixture f;
     REQUIRE(f.driver.start());
     for (int i = 0; i < 4; ++i) {
       f.driver.add(1, {{0x200000, 4}});
@@ -398,7 +398,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("virtio-mmio: doorbells, registers and resets from several threads → one works at a time, none hangs") {
-    Fixture f;
+    TransportFixture f;
     f.echo().let_go = true;
     REQUIRE(f.driver.start());
     std::atomic<bool> stop{false};

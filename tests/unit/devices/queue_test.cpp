@@ -20,8 +20,8 @@ class NoDevice final : public MmioDevice {
   void write(std::uint64_t, base::ByteView) noexcept override {}
 };
 
-struct Fixture {
-  explicit Fixture(std::uint64_t features = kAll) : queue(make(features)) {}
+struct QueueFixture {
+  explicit QueueFixture(std::uint64_t features = kAll) : queue(make(features)) {}
 
   Queue make(std::uint64_t features) {
     driver.rings.push_back(driver.make_ring(kSize));
@@ -51,7 +51,7 @@ struct Fixture {
 
 TEST_SUITE("devices") {
   TEST_CASE("queue: a chain → readable buffers, then writable ones, and it comes back as used") {
-    Fixture f;
+    QueueFixture f;
     CHECK_FALSE(f.queue.pop(f.chain));
     CHECK(f.queue.broken() == nullptr);
     f.driver.poke_text(0x200000, "hello ");
@@ -81,7 +81,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: more chains than 65536 → indices wrap and every chain arrives once") {
-    Fixture f;
+    QueueFixture f;
     for (int i = 0; i < 70000; ++i) {
       const auto head = f.driver.add(0, {{0x200000, 6}});
       REQUIRE(f.queue.pop(f.chain));
@@ -95,7 +95,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: a pop taken back → the same chain again") {
-    Fixture f;
+    QueueFixture f;
     const auto head = f.driver.add(0, {{0x200000, 6}});
     REQUIRE(f.queue.pop(f.chain));
     f.queue.undo_pop();
@@ -104,7 +104,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: an indirect table → its buffers, behind the direct ones") {
-    Fixture f;
+    QueueFixture f;
     f.driver.poke(0x300000, Descriptor{0x200000, 4, VIRTQ_DESC_F_NEXT, 2});
     f.driver.poke(0x300010, Descriptor{0x202000, 8, VIRTQ_DESC_F_WRITE, 0});
     f.driver.poke(0x300020, Descriptor{0x201000, 4, VIRTQ_DESC_F_NEXT, 1});
@@ -118,7 +118,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: a chain as long as its queue → fine; an indirect one longer than that, too") {
-    Fixture f;
+    QueueFixture f;
     f.driver.add(0, std::vector<Piece>(kSize, {0x200000, 1}));
     REQUIRE(f.queue.pop(f.chain));
     CHECK(f.chain.readable().size() == kSize);
@@ -133,7 +133,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: a loop of descriptors → broken") {
-    Fixture f;
+    QueueFixture f;
     f.driver.describe(f.ring(), 0, {0x200000, 1, VIRTQ_DESC_F_NEXT, 1});
     f.driver.describe(f.ring(), 1, {0x200000, 1, VIRTQ_DESC_F_NEXT, 0});
     f.driver.offer(f.ring(), 0);
@@ -141,7 +141,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: a loop inside an indirect table → broken") {
-    Fixture f;
+    QueueFixture f;
     f.driver.poke(0x300000, Descriptor{0x200000, 1, VIRTQ_DESC_F_NEXT, 0});
     f.driver.describe(f.ring(), 0, {0x300000, 16, VIRTQ_DESC_F_INDIRECT, 0});
     f.driver.offer(f.ring(), 0);
@@ -150,7 +150,7 @@ TEST_SUITE("devices") {
 
   TEST_CASE("queue: an indirect table in an indirect table, be it the queue's own → broken") {
     for (const bool own : {false, true}) {
-      Fixture f;
+      QueueFixture f;
       const std::uint64_t table = own ? f.ring().desc : 0x300000;
       f.driver.poke(0x300000, Descriptor{0x300000, 16, VIRTQ_DESC_F_INDIRECT, 0});
       f.driver.describe(f.ring(), 0, {table, 16, VIRTQ_DESC_F_INDIRECT, 0});
@@ -169,7 +169,7 @@ TEST_SUITE("devices") {
         {0x300000, 16, VIRTQ_DESC_F_INDIRECT | VIRTQ_DESC_F_NEXT, 1},
     };
     for (const Descriptor& descriptor : wrong) {
-      Fixture f;
+      QueueFixture f;
       f.driver.describe(f.ring(), 0, descriptor);
       f.driver.offer(f.ring(), 0);
       f.check_broken("indirect");
@@ -177,7 +177,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: an indirect descriptor that was not negotiated → broken") {
-    Fixture f(VIRTIO_F_VERSION_1);
+    QueueFixture f(VIRTIO_F_VERSION_1);
     f.driver.poke(0x300000, Descriptor{0x200000, 1, 0, 0});
     f.driver.describe(f.ring(), 0, {0x300000, 16, VIRTQ_DESC_F_INDIRECT, 0});
     f.driver.offer(f.ring(), 0);
@@ -197,7 +197,7 @@ TEST_SUITE("devices") {
         {0x200000, 0, true},
     };
     for (const Piece& piece : wrong) {
-      Fixture f;
+      QueueFixture f;
       f.driver.add(0, {piece});
       f.check_broken("buffer");
     }
@@ -205,33 +205,33 @@ TEST_SUITE("devices") {
 
   TEST_CASE("queue: chains that leave their table or mix their order → broken") {
     {
-      Fixture f;
+      QueueFixture f;
       f.driver.describe(f.ring(), 0, {0x200000, 1, VIRTQ_DESC_F_NEXT, kSize});
       f.driver.offer(f.ring(), 0);
       f.check_broken("leaves");
     }
     {
-      Fixture f;
+      QueueFixture f;
       f.driver.add(0, {{0x200000, 1, true}, {0x201000, 1, false}});
       f.check_broken("behind");
     }
     {
-      Fixture f;
+      QueueFixture f;
       f.driver.offer(f.ring(), kSize);
       f.check_broken("does not exist");
     }
     {
-      Fixture f;
+      QueueFixture f;
       f.driver.offer(f.ring(), 0xffff);
       f.check_broken("does not exist");
     }
   }
 
   TEST_CASE("queue: more than 4 GiB or more than the cap of buffers in one chain → broken") {
-    Fixture f;
+    QueueFixture f;
     constexpr std::uint16_t kBuffers = 2000;
     for (const std::uint32_t length : {std::uint32_t{test::kMemoryBytes}, std::uint32_t{1}}) {
-      Fixture g;
+      QueueFixture g;
       for (std::uint16_t i = 0; i < kBuffers; ++i) {
         g.driver.poke(0x100000 + i * 16U, Descriptor{0, length, VIRTQ_DESC_F_NEXT, static_cast<std::uint16_t>(i + 1)});
       }
@@ -243,19 +243,19 @@ TEST_SUITE("devices") {
 
   TEST_CASE("queue: an available index that jumps → broken, but a full queue is fine") {
     {
-      Fixture f;
+      QueueFixture f;
       f.driver.poke(f.ring().avail + 2, kSize);
       CHECK(f.queue.enable_notifications());
     }
     for (const std::uint16_t index : {std::uint16_t{kSize + 1}, std::uint16_t{0x8000}, std::uint16_t{0xffff}}) {
-      Fixture f;
+      QueueFixture f;
       f.driver.poke(f.ring().avail + 2, index);
       f.check_broken("ahead");
     }
   }
 
   TEST_CASE("queue: a layout that cannot be → refused") {
-    Fixture f;
+    QueueFixture f;
     const auto refused = [&f](QueueLayout layout) { return !Queue::create(f.memory, layout, kAll).ok(); };
     const QueueLayout good = f.layout();
     CHECK_FALSE(refused(good));
@@ -274,7 +274,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: with EVENT_IDX → interrupts and doorbells only where the other side asked for them") {
-    Fixture f;
+    QueueFixture f;
     const auto serve = [&f](int count) {
       for (int i = 0; i < count; ++i) {
         f.driver.add(0, {{0x200000, 6}});
@@ -303,7 +303,7 @@ TEST_SUITE("devices") {
   }
 
   TEST_CASE("queue: without EVENT_IDX → the flags of both rings do it") {
-    Fixture f(VIRTIO_F_VERSION_1);
+    QueueFixture f(VIRTIO_F_VERSION_1);
     f.queue.disable_notifications();
     CHECK(f.driver.used_flags(f.ring()) == VIRTQ_USED_F_NO_NOTIFY);
     CHECK_FALSE(f.queue.enable_notifications());

@@ -13,10 +13,10 @@ namespace pyro::devices::virtio {
 
 namespace {
 
-constexpr std::uint64_t kBuffer = 0x200000;
+constexpr std::uint64_t kDeviceBuffer = 0x200000;
 
-struct Fixture {
-  explicit Fixture(std::unique_ptr<Device> device = nullptr)
+struct DeviceFixture {
+  explicit DeviceFixture(std::unique_ptr<Device> device = nullptr)
       : transport(memory, irq, device != nullptr ? std::move(device) : std::make_unique<Balloon>(memory), {}) {
     REQUIRE(driver.start());
   }
@@ -37,71 +37,71 @@ struct Fixture {
 
 TEST_SUITE("devices") {
   TEST_CASE("virtio-rng: room for bytes → filled, at most a page per request") {
-    Fixture f(std::make_unique<Rng>());
-    CHECK(f.request(0, {{kBuffer, 64, true}})->written == 64);
-    CHECK(f.driver.peek_text(kBuffer, 64) != std::string(64, '\0'));
-    CHECK(f.request(0, {{kBuffer, 100000, true}, {kBuffer, 10, true}})->written == kMaxRandomBytes);
-    CHECK(f.driver.peek_text(kBuffer + kMaxRandomBytes, 64) == std::string(64, '\0'));
+    DeviceFixture f(std::make_unique<Rng>());
+    CHECK(f.request(0, {{kDeviceBuffer, 64, true}})->written == 64);
+    CHECK(f.driver.peek_text(kDeviceBuffer, 64) != std::string(64, '\0'));
+    CHECK(f.request(0, {{kDeviceBuffer, 100000, true}, {kDeviceBuffer, 10, true}})->written == kMaxRandomBytes);
+    CHECK(f.driver.peek_text(kDeviceBuffer + kMaxRandomBytes, 64) == std::string(64, '\0'));
     CHECK(f.irq.raised == 1);  // used_event was not moved
-    CHECK_FALSE(f.request(0, {{kBuffer, 64}}));
+    CHECK_FALSE(f.request(0, {{kDeviceBuffer, 64}}));
     CHECK(f.driver.broken());
   }
 
   TEST_CASE("virtio-net: link down → a MAC address, no status bit; what is sent is dropped, nothing arrives") {
-    Fixture f(std::make_unique<Net>(MacAddress{2, 0, 0, 0, 0, 1}));
+    DeviceFixture f(std::make_unique<Net>(MacAddress{2, 0, 0, 0, 0, 1}));
     CHECK(f.driver.config<std::uint8_t>(0) == 2);
     CHECK(f.driver.config<std::uint8_t>(5) == 1);
     CHECK(f.driver.config<std::uint16_t>(6) == 0);
     CHECK((f.driver.offered() & (1 << 5 | 1 << 16)) == (1 << 5 | 1 << 16));
-    CHECK_FALSE(f.request(0, {{kBuffer, 1526, true}}));
-    CHECK(f.request(1, {{kBuffer, 1526}})->written == 0);
+    CHECK_FALSE(f.request(0, {{kDeviceBuffer, 1526, true}}));
+    CHECK(f.request(1, {{kDeviceBuffer, 1526}})->written == 0);
   }
 
   TEST_CASE("virtio-pmem: its range, and a flush → done; anything else → failed; no room for an answer → broken") {
-    Fixture f(std::make_unique<Pmem>(memory::Range{0x100000000, 0x200000}));
+    DeviceFixture f(std::make_unique<Pmem>(memory::Range{0x100000000, 0x200000}));
     CHECK(f.driver.config<std::uint64_t>(0) == 0x100000000);
     CHECK(f.driver.config<std::uint64_t>(8) == 0x200000);
-    f.driver.poke(kBuffer + 4, std::uint32_t{99});
-    CHECK(f.request(0, {{kBuffer, 4}, {kBuffer + 4, 4, true}})->written == 4);
-    CHECK(f.driver.peek<std::uint32_t>(kBuffer + 4) == 0);
-    f.driver.poke(kBuffer, std::uint32_t{1});
-    CHECK(f.request(0, {{kBuffer, 4}, {kBuffer + 4, 4, true}}));
-    CHECK(f.driver.peek<std::uint32_t>(kBuffer + 4) != 0);
-    CHECK_FALSE(f.request(0, {{kBuffer, 4}, {kBuffer + 4, 3, true}}));
+    f.driver.poke(kDeviceBuffer + 4, std::uint32_t{99});
+    CHECK(f.request(0, {{kDeviceBuffer, 4}, {kDeviceBuffer + 4, 4, true}})->written == 4);
+    CHECK(f.driver.peek<std::uint32_t>(kDeviceBuffer + 4) == 0);
+    f.driver.poke(kDeviceBuffer, std::uint32_t{1});
+    CHECK(f.request(0, {{kDeviceBuffer, 4}, {kDeviceBuffer + 4, 4, true}}));
+    CHECK(f.driver.peek<std::uint32_t>(kDeviceBuffer + 4) != 0);
+    CHECK_FALSE(f.request(0, {{kDeviceBuffer, 4}, {kDeviceBuffer + 4, 3, true}}));
     CHECK(f.driver.broken());
   }
 
   TEST_CASE("virtio-balloon: reported ranges, on either number of the queue → pages are given back") {
     for (const std::uint32_t queue : {2U, 4U}) {
-      Fixture f;
-      f.driver.poke(kBuffer, std::uint64_t{1});
-      f.driver.poke(kBuffer + 0x10000, std::uint64_t{2});
-      CHECK(f.request(queue, {{kBuffer, 0x1000, true}, {kBuffer + 0x10000, 0x2000, true}}));
-      CHECK(f.driver.peek<std::uint64_t>(kBuffer) == 0);
-      CHECK(f.driver.peek<std::uint64_t>(kBuffer + 0x10000) == 0);
+      DeviceFixture f;
+      f.driver.poke(kDeviceBuffer, std::uint64_t{1});
+      f.driver.poke(kDeviceBuffer + 0x10000, std::uint64_t{2});
+      CHECK(f.request(queue, {{kDeviceBuffer, 0x1000, true}, {kDeviceBuffer + 0x10000, 0x2000, true}}));
+      CHECK(f.driver.peek<std::uint64_t>(kDeviceBuffer) == 0);
+      CHECK(f.driver.peek<std::uint64_t>(kDeviceBuffer + 0x10000) == 0);
       CHECK(f.balloon().discarded_bytes() == 0x3000);
     }
   }
 
   TEST_CASE("virtio-balloon: inflated → those pages are given back, page numbers outside of memory do nothing") {
-    Fixture f;
+    DeviceFixture f;
     for (std::uint64_t page = 0x300; page < 0x304; ++page) {
       f.driver.poke(page << 12, std::uint64_t{7});
     }
     const std::array<std::uint32_t, 6> pages{0x300, 0x301, 0x303, 0xffffffff, 0xfffffffe, 0x400};
-    REQUIRE(f.memory.write(kBuffer, std::as_bytes(std::span(pages))));
-    CHECK(f.request(0, {{kBuffer, 24}}));
+    REQUIRE(f.memory.write(kDeviceBuffer, std::as_bytes(std::span(pages))));
+    CHECK(f.request(0, {{kDeviceBuffer, 24}}));
     CHECK(f.driver.peek<std::uint64_t>(0x300000) == 0);
     CHECK(f.driver.peek<std::uint64_t>(0x301000) == 0);
     CHECK(f.driver.peek<std::uint64_t>(0x302000) == 7);
     CHECK(f.driver.peek<std::uint64_t>(0x303000) == 0);
     CHECK(f.balloon().discarded_bytes() == 0x3000);
-    CHECK(f.request(1, {{kBuffer, 24}}));
+    CHECK(f.request(1, {{kDeviceBuffer, 24}}));
     CHECK_FALSE(f.driver.broken());
   }
 
   TEST_CASE("virtio-balloon: a target of the host's → shows in the configuration, with an interrupt") {
-    Fixture f;
+    DeviceFixture f;
     f.balloon().set_target_pages(1000);
     CHECK(f.irq.raised == 1);
     CHECK(f.driver.config<std::uint32_t>(0) == 1000);
@@ -128,8 +128,8 @@ TEST_SUITE("devices") {
     };
     const memory::GuestMemory balloon_memory = test::make_memory();
     for (int kind = 0; kind < 4; ++kind) {
-      Fixture f(make(kind, balloon_memory));
-      f.driver.add(0, {{kBuffer, 4}, {kBuffer + 16, 64, true}});
+      DeviceFixture f(make(kind, balloon_memory));
+      f.driver.add(0, {{kDeviceBuffer, 4}, {kDeviceBuffer + 16, 64, true}});
       f.driver.kick(0);
       f.driver.set(0x104, 77);
       REQUIRE(f.driver.start());
@@ -148,7 +148,7 @@ TEST_SUITE("devices") {
         }
       }
     }
-    Fixture f(std::make_unique<Pmem>(memory::Range{0x100000000, 0x200000}));
+    DeviceFixture f(std::make_unique<Pmem>(memory::Range{0x100000000, 0x200000}));
     MmioTransport moved(f.memory, f.irq, std::make_unique<Pmem>(memory::Range{0x200000000, 0x200000}), {});
     CHECK_FALSE(moved.restore(f.transport.save()).ok());
   }

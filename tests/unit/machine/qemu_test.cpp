@@ -16,7 +16,7 @@ using namespace pyro;
 
 namespace {
 
-base::Fd memfd_with(std::string_view content) {
+base::Fd file_with(std::string_view content) {
   auto fd = base::make_memfd("test");
   REQUIRE(fd.ok());
   REQUIRE(base::write_all(fd->get(), base::as_bytes(content), "test").ok());
@@ -65,8 +65,8 @@ TEST_CASE("qcow2: no size, or more than one L1 cluster can map → refused") {
 }
 
 TEST_CASE("initrd: modules and agent → two aligned archives, the agent as /init") {
-  const base::Fd modules = memfd_with("0123456");
-  const base::Fd agent = memfd_with("agent!");
+  const base::Fd modules = file_with("0123456");
+  const base::Fd agent = file_with("agent!");
   auto initrd = machine::make_initrd(modules.get(), agent.get());
   REQUIRE(initrd.ok());
   const std::string bytes = content_of(initrd->get());
@@ -81,8 +81,8 @@ TEST_CASE("initrd: modules and agent → two aligned archives, the agent as /ini
 }
 
 TEST_CASE("initrd: an empty part → refused as a broken environment") {
-  const base::Fd empty = memfd_with("");
-  const base::Fd agent = memfd_with("agent!");
+  const base::Fd empty = file_with("");
+  const base::Fd agent = file_with("agent!");
   auto initrd = machine::make_initrd(empty.get(), agent.get());
   REQUIRE_FALSE(initrd.ok());
   CHECK(initrd.error().code == PYRO_ERROR_ENVIRONMENT);

@@ -12,7 +12,7 @@ Digest digest(char digit) {
   return Digest::from_hex(std::string(64, digit)).value();
 }
 
-Manifest sample() {
+Manifest sample_manifest() {
   Manifest manifest;
   manifest.description = "Debian \"12\" – für alle";
   manifest.kernel = {digest('a'), 53'243'444};
@@ -63,7 +63,7 @@ TEST_CASE("digest: only \"sha256:\" and 64 lower-case hexadecimal digits are one
 }
 
 TEST_CASE("manifest: encoded and decoded → the same") {
-  const Manifest manifest = sample();
+  const Manifest manifest = sample_manifest();
   const auto decoded = Manifest::decode(manifest.encode());
   REQUIRE(decoded.ok());
   CHECK(decoded->encode() == manifest.encode());
@@ -92,7 +92,7 @@ TEST_CASE("manifest: the encoding is pinned, since digests depend on it") {
 }
 
 TEST_CASE("manifest: anything but the canonical form of a valid one is refused as a broken environment") {
-  const std::string good = sample().encode();
+  const std::string good = sample_manifest().encode();
   const std::string bad[] = {
       "",
       "null",

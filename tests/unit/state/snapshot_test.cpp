@@ -11,7 +11,7 @@ namespace {
 using base::as_bytes;
 using base::as_text;
 
-base::Bytes sample() {
+base::Bytes sample_snapshot() {
   SnapshotWriter writer;
   REQUIRE(writer.add(1, 1, as_bytes("vcpu")).ok());
   REQUIRE(writer.add(2, 7, {}).ok());
@@ -29,7 +29,7 @@ TEST_SUITE("state") {
   }
 
   TEST_CASE("snapshot: sections written → read back by id and version") {
-    const base::Bytes bytes = sample();
+    const base::Bytes bytes = sample_snapshot();
     const auto reader = SnapshotReader::parse(bytes);
     REQUIRE(reader.ok());
     CHECK(reader->sections().size() == 3);
@@ -39,7 +39,7 @@ TEST_SUITE("state") {
   }
 
   TEST_CASE("snapshot: a section that is missing or of another version → refused by name") {
-    const base::Bytes bytes = sample();
+    const base::Bytes bytes = sample_snapshot();
     const auto reader = SnapshotReader::parse(bytes);
     REQUIRE(reader.ok());
     CHECK(reader->section(3, 1, "console").error().message.find("console") != std::string::npos);
@@ -47,7 +47,7 @@ TEST_SUITE("state") {
   }
 
   TEST_CASE("snapshot: cut or extended at any byte → refused") {
-    base::Bytes bytes = sample();
+    base::Bytes bytes = sample_snapshot();
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       CHECK_FALSE(SnapshotReader::parse(base::ByteView(bytes).first(size)).ok());
     }
@@ -56,7 +56,7 @@ TEST_SUITE("state") {
   }
 
   TEST_CASE("snapshot: any single bit flipped → refused") {
-    base::Bytes bytes = sample();
+    base::Bytes bytes = sample_snapshot();
     for (std::size_t i = 0; i < bytes.size() * 8; ++i) {
       bytes[i / 8] ^= std::byte{1} << (i % 8);
       CHECK_FALSE(SnapshotReader::parse(bytes).ok());

@@ -10,7 +10,7 @@ using supervisor::ChannelRelay;
 
 namespace {
 
-struct Peer {
+struct RelayPeer {
   std::string got;
   bool ended = false;
   std::uint32_t granted = 0;
@@ -27,7 +27,7 @@ struct Peer {
 }  // namespace
 
 TEST_CASE("channel relay: open → chunks pass at once, the end flag with the last") {
-  Peer peer;
+  RelayPeer peer;
   peer.relay.open();
   REQUIRE(peer.relay.receive(base::as_bytes("abc"), false).ok());
   REQUIRE(peer.relay.receive(base::as_bytes("def"), true).ok());
@@ -38,7 +38,7 @@ TEST_CASE("channel relay: open → chunks pass at once, the end flag with the la
 }
 
 TEST_CASE("channel relay: closed → held, then passed in legal chunks") {
-  Peer peer;
+  RelayPeer peer;
   const std::string block(wire::kMaxDataBytes, 'b');
   for (int i = 0; i < 4; ++i) {
     REQUIRE(peer.relay.receive(base::as_bytes(block), false).ok());
@@ -52,7 +52,7 @@ TEST_CASE("channel relay: closed → held, then passed in legal chunks") {
 }
 
 TEST_CASE("channel relay: receiver grants nothing → sender is held at the window and granted no more") {
-  Peer peer;
+  RelayPeer peer;
   peer.relay.open();
   const std::string block(16 * 1024, 'b');
   std::size_t sent = 0;
@@ -66,7 +66,7 @@ TEST_CASE("channel relay: receiver grants nothing → sender is held at the wind
 }
 
 TEST_CASE("channel relay: receiver grants → what is held flows, and the sender is granted for it") {
-  Peer peer;
+  RelayPeer peer;
   peer.relay.open();
   const std::string block(16 * 1024, 'b');
   for (std::size_t sent = 0; sent < 2 * wire::kWindowBytes; sent += block.size()) {
@@ -82,7 +82,7 @@ TEST_CASE("channel relay: receiver grants → what is held flows, and the sender
 }
 
 TEST_CASE("channel relay: a receiver that is always a little behind → what it holds stays bounded") {
-  Peer peer;
+  RelayPeer peer;
   peer.relay.open();
   const std::string block(16 * 1024, 'b');
   for (std::size_t sent = 0; sent < wire::kWindowBytes + block.size(); sent += block.size()) {
@@ -96,7 +96,7 @@ TEST_CASE("channel relay: a receiver that is always a little behind → what it 
 }
 
 TEST_CASE("channel relay: discarded → the sender is not blocked") {
-  Peer peer;
+  RelayPeer peer;
   peer.relay.discard();
   const std::string block(16 * 1024, 'b');
   for (std::size_t sent = 0; sent < 8 * wire::kWindowBytes; sent += block.size()) {

@@ -10,7 +10,7 @@ using supervisor::SharedInput;
 
 namespace {
 
-struct Fixture {
+struct InputFixture {
   std::string forwarded;
   bool ended = false;
   std::map<SharedInput::Source, std::size_t> granted;
@@ -21,7 +21,7 @@ struct Fixture {
                      },
                      [this](SharedInput::Source source, std::uint32_t bytes) { granted[source] += bytes; }}};
 
-  Fixture() {
+  InputFixture() {
     input.add(1);
     input.add(2);
   }
@@ -33,7 +33,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("shared input: two write before it is open → in the order of arrival once it is") {
-  Fixture f;
+  InputFixture f;
   f.write(1, "one ");
   f.write(2, "two ");
   f.write(1, "three");
@@ -44,7 +44,7 @@ TEST_CASE("shared input: two write before it is open → in the order of arrival
 }
 
 TEST_CASE("shared input: the agent takes nothing → each has a window of its own, and no more") {
-  Fixture f;
+  InputFixture f;
   f.input.open();
   const std::string window(wire::kWindowBytes, 'x');
   f.write(1, window);  // all that the agent takes
@@ -60,7 +60,7 @@ TEST_CASE("shared input: the agent takes nothing → each has a window of its ow
 }
 
 TEST_CASE("shared input: one closes it → closed for all, the others' input is dropped and granted for") {
-  Fixture f;
+  InputFixture f;
   f.input.open();
   f.write(1, "last", true);
   CHECK(f.ended);
@@ -72,7 +72,7 @@ TEST_CASE("shared input: one closes it → closed for all, the others' input is 
 }
 
 TEST_CASE("shared input: a writer goes → what it wrote still flows; a stranger → refused") {
-  Fixture f;
+  InputFixture f;
   f.write(1, "left behind");
   f.input.remove(1);
   CHECK(f.input.has_sources());
@@ -84,7 +84,7 @@ TEST_CASE("shared input: a writer goes → what it wrote still flows; a stranger
 }
 
 TEST_CASE("shared input: the command is gone → nothing is held, everything is granted for") {
-  Fixture f;
+  InputFixture f;
   f.write(1, std::string(wire::kWindowBytes, 'x'));
   f.input.discard();
   CHECK(f.input.held_bytes() == 0);
