@@ -57,8 +57,8 @@ base::Status LogsOp::step() {
     return has_output ? finish() : come_back();
   }
   round_.reset();
-  PYRO_TRY(emit_output());
-  if (has_events()) {
+  PYRO_TRY_ASSIGN(const bool has_all, emit_output());
+  if (!has_all || has_events()) {
     return come_back();
   }
   if (request_.mode != PYRO_LOGS_FOLLOW || !runs || all_ended()) {
@@ -181,12 +181,13 @@ base::Result<bool> LogsOp::collect_output() {
   return all;
 }
 
-base::Status LogsOp::emit_output() {
+base::Result<bool> LogsOp::emit_output() {
   if (!output_) {
-    return base::success();
+    return true;
   }
+  PYRO_TRY_ASSIGN(const std::uint64_t end, output_->size());
   std::size_t emitted = 0;
-  return output_->read([this, &emitted](const state::JournalReader::Frame& frame) {
+  return output_->read_share(end, kLogShareBytes, [this, &emitted](const state::JournalReader::Frame& frame) {
     auto piece = state::CommandOutput::decode(frame.payload);
     if (piece.ok() && count(*piece) != nullptr) {
       emitted += piece->data.size();

@@ -40,8 +40,8 @@ class LogsOp final : public Op {
   CommandEntry::Output* count(const state::CommandOutput& piece);
   /// Takes in a share of what was printed; true if that is all.
   base::Result<bool> collect_output();
-  /// Emits a share of what was printed since the last time.
-  base::Status emit_output();
+  /// Emits a share of what was printed since the last time; true if that is all.
+  base::Result<bool> emit_output();
   [[nodiscard]] bool all_ended() const;
   /// No descriptor tells of what is in a file: whoever waits is to come back at once.
   base::Status come_back();

@@ -77,9 +77,11 @@ class Task {
     options.stdin_mode = takes_input ? PYRO_STDIN_STREAM : 0;
     REQUIRE(pyro_task_attach_start(session_->context, &options, &session_->op, nullptr) == PYRO_OK);
   }
-  void list_logs() {
+  void read_logs(pyro_logs_mode mode, std::uint64_t number = 0) {
     pyro_logs_options options = PYRO_LOGS_OPTIONS_INIT;
     options.task_id = folder_->id().c_str();
+    options.mode = mode;
+    options.command_number = number;
     options.output_limit_bytes = kPieceBytes;
     REQUIRE(pyro_task_logs_start(session_->context, &options, &session_->op, nullptr) == PYRO_OK);
   }
@@ -193,9 +195,32 @@ TEST_CASE("logs: a long journal → read in shares, and the last of what was pri
   }
   task.print("end");
   task.end_command();
-  task.list_logs();
+  task.read_logs(PYRO_LOGS_LIST);
   CHECK(task.take_all() >= 3);
   CHECK(task.out == std::string(kPieceBytes - 3, 'x') + "end");
+}
+
+TEST_CASE("logs: a long journal with little that is wanted → read in shares, too") {
+  for (const pyro_logs_mode mode : {PYRO_LOGS_FOLLOW, PYRO_LOGS_STREAM}) {
+    for (const bool has_others : {true, false}) {
+      CAPTURE(mode);
+      CAPTURE(has_others);
+      Task task;
+      for (int i = 0; i < 160 && has_others; ++i) {
+        task.print(std::string(kPieceBytes, 'x'), 1);
+      }
+      if (!has_others) {
+        task.output->write(base::Bytes(5 << 20, std::byte{1}));
+      }
+      task.begin_command();
+      task.print("hello");
+      task.end_command();
+      task.read_logs(mode, kNumber);
+      CHECK(task.take_all() >= 3);
+      CHECK(task.out == "hello");
+      CHECK(task.error == PYRO_OK);
+    }
+  }
 }
 
 TEST_CASE("attach: a tail → the last so many bytes of this command, whatever is in between") {
