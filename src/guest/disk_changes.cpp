@@ -33,7 +33,11 @@ base::Fd make_counter_map() noexcept {
   attributes.value_size = sizeof(std::uint64_t);
   attributes.max_entries = 1;
   attributes.map_flags = BPF_F_MMAPABLE;
-  return base::Fd(static_cast<int>(bpf(BPF_MAP_CREATE, attributes)));
+  base::Fd map(static_cast<int>(bpf(BPF_MAP_CREATE, attributes)));
+  // Only the program writes to it from now on, no other root.
+  bpf_attr frozen{};
+  frozen.map_fd = static_cast<std::uint32_t>(map.get());
+  return map.valid() && bpf(BPF_MAP_FREEZE, frozen) == 0 ? std::move(map) : base::Fd();
 }
 
 // Adds one to the map's only value: the whole program, of six instructions (Linux, Documentation/bpf/instruction-set.rst).

@@ -25,12 +25,13 @@ class DiskChanges {
   DiskChanges& operator=(DiskChanges&&) = delete;
   ~DiskChanges();
 
-  /// Grows before a change becomes one: if it had not grown for a tick before a sync was asked for, nor has since, and
+  /// Grows before a change becomes one: if it had not grown for kSettledNs before a sync was asked for, nor has since, and
   /// the sync has succeeded, the disk has everything.
   [[nodiscard]] std::uint64_t count() const noexcept { return count_->load(std::memory_order_acquire); }
 
-  /// No kernel's clock ticks more seldom (CONFIG_HZ is 100 at least).
-  static constexpr std::int64_t kTickNs = 10'000'000;
+  /// What was counted is a change that a sync finds by then, even if the processor that makes it is stolen in between; and
+  /// a file's time is another one: the kernel's clock ticks every 10 ms at least.
+  static constexpr std::int64_t kSettledNs = 100'000'000;
 
  private:
   static constexpr std::size_t kTracepoints = 3;

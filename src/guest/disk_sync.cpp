@@ -70,7 +70,6 @@ DiskSync::~DiskSync() {
 
 std::uint64_t DiskSync::request() {
   if (is_clean()) {
-    done_ = ++last_;
     return last_;
   }
   requested_ = ++last_;
@@ -111,7 +110,7 @@ void DiskSync::run() noexcept {
     if (::syncfs(file_system_.get()) != 0) {
       failed_ = true;
     } else {
-      if (now_ns - counted_ns > DiskChanges::kTickNs) {
+      if (now_ns - counted_ns > DiskChanges::kSettledNs) {
         clean_count_ = count;
       }
       done_ = number;

@@ -51,7 +51,7 @@ class DiskSync {
   std::atomic<bool> failed_{false};
   /// Of the thread, until clean_count_ is a count. Without it every request is one for the disk.
   std::optional<DiskChanges> changes_;
-  /// What changes_ said for a tick and more before a sync that succeeded.
+  /// What changes_ said for kSettledNs and more before a sync that succeeded.
   std::atomic<std::uint64_t> clean_count_{kNeverClean};
   Watch watch_;
   std::thread thread_;

@@ -356,7 +356,15 @@ class Commands(TaskTest):
             self.assertEqual(client.exec_task(task_id, line).exit_code, 0, line)
 
         run("echo old >file; dd if=/dev/zero of=blocks bs=4096 count=4 oflag=direct,sync; mkdir folder; echo x >>/etc/issue")
+        # Has a page of a file in its memory, and writes to it for each line that it gets.
+        task("exec", "-d", task_id, "--", "perl", "-e", """
+            open($f, "+>", "mapped"); syswrite($f, "x" x 4096); system("mkfifo /dev/shm/lines");
+            $page = syscall(9, 0, 4096, 3, 1, fileno($f), 0);
+            while (1) { open($in, "<", "/dev/shm/lines"); syscall(0, fileno($in), $page, 2); close($in) }""")
+        write_page = "until [ -p /dev/shm/lines ]; do sleep 0.1; done; echo x >/dev/shm/lines; sleep 0.3"
         for line in ("printf new | dd of=file conv=notrunc",
+                     "printf new | dd of=file conv=notrunc",
+                     write_page, write_page, write_page,
                      "chmod 600 file",
                      "touch file",
                      "truncate -s 1 file",
