@@ -13,17 +13,20 @@ constexpr const char* kCommon =
     "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable no_timer_check cryptomgr.notests";
 
 // Parts of the kernel's start that serve nothing here, nearly half of its instructions. Names that a kernel does not
-// know it ignores (Documentation/admin-guide/kernel-parameters.txt, initcall_blacklist).
+// know it ignores (Documentation/admin-guide/kernel-parameters.txt, initcall_blacklist); of a name that several functions
+// have it leaves out all, so each of these has to be the only one.
 constexpr const char* kSkipped =
     "initcall_blacklist="
     // What tracefs shows, thousands of files (9 MiB). Tracepoints themselves work, for BPF programs.
     "tracer_init_tracefs,init_kprobe_trace,init_uprobe_trace,trace_eval_init,ftrace_check_for_weak_functions,"
     // Type information of the kernel, for functions that it offers to BPF programs; it is read when a program is loaded.
-    // cubictcp_register is among them: TCP's congestion control is Reno.
+    // cubictcp_register is among them: TCP's congestion control is Reno. Modules that offer such functions load, with a
+    // warning.
     "btf_module_init,cubictcp_register,bpf_rstat_kfunc_init,bpf_key_sig_kfuncs_init,kfunc_init,bpf_prog_test_run_init,"
     "bpf_tcp_ca_kfunc_init,"
-    // /sys/kernel/slab, self-tests, and the keys that modules are signed with: a virtual machine's modules are its own.
-    "slab_sysfs_init,crypto_kdf108_init,blake2s_mod_init,load_system_certificate_list";
+    // /sys/kernel/slab (for caches made later, too), a self-test, and the keys that modules are signed with: a virtual
+    // machine's modules are its own.
+    "slab_sysfs_init,crypto_kdf108_init,load_system_certificate_list";
 
 }  // namespace
 

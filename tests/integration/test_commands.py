@@ -82,6 +82,19 @@ print(len(p.read_text()), os.getcwd())
         done = run(BASE, "sh", "-c", "echo out; echo err >&2")
         self.assertEqual((done.stdout, done.stderr), (b"out\n", b"err\n"))
 
+    def test_what_the_kernel_leaves_out_of_its_start_is_known_to_it_by_one_name_each(self):
+        done = run(BASE, "sh", "-ec", """
+            names=$(sed 's/.*initcall_blacklist=//; s/ .*//' /proc/cmdline)
+            echo "$names"
+            grep -E " ($(echo "$names" | tr , '|'))$" /proc/kallsyms
+            ls /sys/kernel""")
+        self.assertEqual(done.returncode, 0, done)
+        names, *lines = done.stdout.decode().splitlines()
+        names = names.split(",")
+        self.assertGreater(len(names), 10)
+        self.assertEqual(sorted(line.split()[-1] for line in lines if len(line.split()) == 3), sorted(names))
+        self.assertNotIn("slab", lines)
+
     def test_host_is_not_visible(self):
         done = run(BASE, "sh", "-c", "ls /workspace; cat /proc/cmdline; hostname; ip link 2>/dev/null; env",
                    env={**os.environ, "SECRET_OF_HOST": "leaked"})
