@@ -65,8 +65,12 @@ bool read_into_zeros(int fd, std::uint64_t offset, std::span<std::byte> out) {
   while (!out.empty()) {
     const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
     if (data < 0) {
-      // A hole up to the end, or a file system that does not know.
-      return errno == ENXIO || read_at(fd, offset, out);
+      if (errno == ENXIO) {
+        // A hole up to the file's end, which may come too early.
+        const off_t end = ::lseek(fd, 0, SEEK_END);
+        return end >= 0 && static_cast<std::uint64_t>(end) >= offset + out.size();
+      }
+      return read_at(fd, offset, out);  // a file system that does not know
     }
     const auto skipped = static_cast<std::uint64_t>(data) - offset;
     if (skipped >= out.size()) {
