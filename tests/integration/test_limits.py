@@ -1,6 +1,8 @@
 """Caps for all VMs of a home folder together: never overshot, refused with the figures, freed at once."""
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -59,8 +61,8 @@ def cgroup_with_cpu():
     return None
 
 
-class Shares(LimitsTest):
-    """Equal shares of CPU, in cgroups."""
+class CgroupTest(LimitsTest):
+    """With a cgroup for those of VMs."""
 
     def setUp(self):
         super().setUp()
@@ -88,6 +90,10 @@ class Shares(LimitsTest):
         """CPU time of a VM, microseconds."""
         with open(os.path.join(self.cgroup, "pyro-" + task_id, "cpu.stat"), encoding="ascii") as file:
             return int(next(line.split()[1] for line in file if line.startswith("usage_usec")))
+
+
+class Shares(CgroupTest):
+    """Equal shares of CPU, in cgroups."""
 
     def test_one_busy_loop_gets_as_much_as_four(self):
         cpus = os.sched_getaffinity(0)
@@ -137,6 +143,77 @@ class Shares(LimitsTest):
             self.assertTrue(instance.delete_task(made[0]))
         wait_until(lambda: not self.left_over(), 5, "the VM goes on")
         self.check_swept()
+
+
+class DelegatedCgroup(CgroupTest):
+    """Those of a user who is not root, as docs/limits.md says."""
+
+    USER = 65534
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists("/dev/kvm"):
+            self.skipTest("no /dev/kvm here")
+        # mkdtemp() makes what only its owner may enter.
+        os.chmod(self.home, 0o755)
+        self.home = os.path.join(self.home, "of-user")
+        # A home is its user's alone, so that environments cannot be shared; the smallest one's files will do.
+        shutil.copytree(os.path.join(os.environ["PYRO_HOME"], "environments"), os.path.join(self.home, "environments"),
+                        ignore=lambda folder, names: [name for name in names
+                                                      if os.path.getsize(os.path.join(folder, name)) > 100 << 20])
+        subprocess.run(["chown", "-R", f"{self.USER}:{self.USER}", self.home], check=True)
+        os.chmod(self.home, 0o700)
+        self.env.update(PYRO_HOME=self.home, HOME=self.home, PYRO=PYRO)
+        del self.env["PYRO_CGROUP"]
+
+    def as_user(self, script, own_cgroup):
+        """Runs that in a shell of the user which starts in that cgroup: CompletedProcess."""
+        def become():
+            with open(os.path.join(own_cgroup, "cgroup.procs"), "w", encoding="ascii") as file:
+                file.write("0")
+            os.setgroups([os.stat("/dev/kvm").st_gid])
+            os.setgid(self.USER)
+            os.setuid(self.USER)
+        # pylint: disable-next=subprocess-popen-preexec-fn
+        return subprocess.run(["sh", "-ec", script], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=DEADLINE, check=False, preexec_fn=become, cwd="/")
+
+    def test_a_program_that_is_started_as_documented(self):
+        for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+            os.chown(os.path.join(self.cgroup, name), self.USER, self.USER)
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/limits.md"), encoding="utf-8") as file:
+            script = re.search(r"systemd-run [^\n]* sh -c '\n(.*?)'\n", file.read(), re.DOTALL)[1]
+        self.assertIn("exec my-program", script)
+        self.env["PROGRAM"] = f"""
+            id=$("$PYRO" task create --memory 256 {BASE})
+            "$PYRO" task exec "$id" -c 'id -u'
+            cat "$PYRO_CGROUP/pyro-$id/cpu.weight"
+            test -n "$(cat "$PYRO_CGROUP/pyro-$id/cgroup.procs")"
+            "$PYRO" doctor --json
+            "$PYRO" task delete "$id"
+            "$PYRO" task reap"""
+        self.addCleanup(os.rmdir, os.path.join(self.cgroup, "vms"))
+        self.addCleanup(os.rmdir, os.path.join(self.cgroup, "program"))
+        done = self.as_user(script.replace("my-program", 'sh -ec "$PROGRAM"'), self.cgroup)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual(done.stdout.split()[:2], [b"0", b"100"], done)
+        self.assertIn(os.path.join(self.cgroup, "vms").encode(), done.stdout)
+        self.assertEqual([name for name in os.listdir(os.path.join(self.cgroup, "vms")) if name.startswith("pyro-")], [])
+
+    def test_a_program_whose_own_cgroup_is_not_delegated_is_told_so(self):
+        vms, program = os.path.join(self.cgroup, "vms"), os.path.join(self.cgroup, "program")
+        os.chmod(self.cgroup, 0o755)
+        for folder in (vms, program):
+            os.mkdir(folder)
+            self.addCleanup(os.rmdir, folder)
+        for name in ("", "cgroup.procs", "cgroup.subtree_control"):
+            os.chown(os.path.join(vms, name), self.USER, self.USER)
+        self.env["PYRO_CGROUP"] = vms
+        done = self.as_user(f'exec "$PYRO" run --json {BASE} -- true', program)
+        self.assertEqual(done.returncode, 125, done)
+        error = json.loads(done.stdout)["error"]
+        self.assertEqual(error["code"], "invalid")
+        self.assertIn("has to be delegated as well, up to the one above both, " + self.cgroup, error["message"])
 
 
 class WrongCgroup(LimitsTest):
