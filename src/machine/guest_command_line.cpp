@@ -9,8 +9,10 @@ namespace {
 // quiet, panic=-1: only a panic speaks, and ends the VM at once.
 // mitigations=off init_on_alloc=0: the guest is one trust domain.
 // no_timer_check cryptomgr.notests: skip self-tests, a third of the boot under emulation.
+// rcu_expedited: with few processors, what waits for all of them asks them instead of waiting for their clock ticks.
 constexpr const char* kCommon =
-    "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable no_timer_check cryptomgr.notests";
+    "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable no_timer_check cryptomgr.notests "
+    "rcupdate.rcu_expedited=1";
 
 // Parts of the kernel's start that serve nothing here, nearly half of its instructions. Names that a kernel does not
 // know it ignores (Documentation/admin-guide/kernel-parameters.txt, initcall_blacklist); of a name that several functions
