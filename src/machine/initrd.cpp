@@ -14,26 +14,35 @@ namespace {
 // A static agent is about 2 MiB and the modules about 4: what is larger is not ours.
 constexpr std::uint64_t kMaxPartBytes = 256ULL * 1024 * 1024;
 
-base::Result<std::uint64_t> copy_whole(int from, int to, const char* what) {
+base::Result<vmm::InitrdPart> make_part(base::Fd file, const char* what) {
   struct stat info {};
-  if (::fstat(from, &info) != 0 || !S_ISREG(info.st_mode)) {
+  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return base::make_error(PYRO_ERROR_ENVIRONMENT, "the {} is not a regular file", what);
   }
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size == 0 || size > kMaxPartBytes) {
-    return base::make_error(PYRO_ERROR_ENVIRONMENT, "the {} has {} bytes; expected 1 to {}", what, size, kMaxPartBytes);
+  vmm::InitrdPart part;
+  part.size_bytes = static_cast<std::uint64_t>(info.st_size);
+  if (part.size_bytes == 0 || part.size_bytes > kMaxPartBytes) {
+    return base::make_error(PYRO_ERROR_ENVIRONMENT, "the {} has {} bytes; expected 1 to {}", what, part.size_bytes,
+                            kMaxPartBytes);
   }
+  part.file = std::move(file);
+  part.tail.resize((4 - part.size_bytes % 4) % 4);
+  return part;
+}
+
+base::Status copy(const vmm::InitrdPart& part, int to) {
   off_t offset = 0;
-  while (static_cast<std::uint64_t>(offset) < size) {
-    const ssize_t copied = ::sendfile(to, from, &offset, size - static_cast<std::uint64_t>(offset));
+  while (static_cast<std::uint64_t>(offset) < part.size_bytes) {
+    const ssize_t copied =
+        ::sendfile(to, part.file.get(), &offset, part.size_bytes - static_cast<std::uint64_t>(offset));
     if (copied < 0 && errno == EINTR) {
       continue;
     }
     if (copied <= 0) {
-      return base::errno_error(copied == 0 ? EIO : errno, fmt::format("cannot read the {}", what));
+      return base::errno_error(copied == 0 ? EIO : errno, "cannot read the initial file system");
     }
   }
-  return size;
+  return base::write_all(to, part.tail, "the initial file system");
 }
 
 // One entry's header in "newc" form (cpio(5)): 13 numbers of 8 hexadecimal digits; name and data are
@@ -47,27 +56,28 @@ std::string cpio_header(std::string_view name, std::uint32_t mode, std::uint64_t
   return out;
 }
 
-base::Status pad(int fd, std::uint64_t written) {
-  const std::string zeros((4 - written % 4) % 4, '\0');
-  return base::write_all(fd, base::as_bytes(zeros), "the initial file system");
+void append(base::Bytes& bytes, const std::string& text) {
+  const auto more = base::as_bytes(text);
+  bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
 }  // namespace
 
-base::Result<base::Fd> make_initrd(int modules, int agent) {
+base::Result<std::vector<vmm::InitrdPart>> initrd_parts(base::Fd modules, base::Fd agent) {
+  std::vector<vmm::InitrdPart> parts(2);
+  PYRO_TRY_ASSIGN(parts[0], make_part(std::move(modules), "environment's initramfs"));
+  PYRO_TRY_ASSIGN(parts[1], make_part(std::move(agent), "guest agent"));
+  append(parts[0].tail, cpio_header("init", S_IFREG | 0755, parts[1].size_bytes, 1));
+  append(parts[1].tail, cpio_header("TRAILER!!!", 0, 0, 0));
+  return parts;
+}
+
+base::Result<base::Fd> make_initrd(base::Fd modules, base::Fd agent) {
+  PYRO_TRY_ASSIGN(const auto parts, initrd_parts(std::move(modules), std::move(agent)));
   PYRO_TRY_ASSIGN(base::Fd initrd, base::make_memfd("pyro-initrd"));
-  PYRO_TRY_ASSIGN(const std::uint64_t modules_bytes, copy_whole(modules, initrd.get(), "environment's initramfs"));
-  PYRO_TRY(pad(initrd.get(), modules_bytes));
-  struct stat info {};
-  if (::fstat(agent, &info) != 0) {
-    return base::errno_error(errno, "cannot read the guest agent");
+  for (const vmm::InitrdPart& part : parts) {
+    PYRO_TRY(copy(part, initrd.get()));
   }
-  const auto header = cpio_header("init", S_IFREG | 0755, static_cast<std::uint64_t>(info.st_size), 1);
-  PYRO_TRY(base::write_all(initrd.get(), base::as_bytes(header), "the initial file system"));
-  PYRO_TRY_ASSIGN(const std::uint64_t agent_bytes, copy_whole(agent, initrd.get(), "guest agent"));
-  PYRO_TRY(pad(initrd.get(), agent_bytes));
-  const auto trailer = cpio_header("TRAILER!!!", 0, 0, 0);
-  PYRO_TRY(base::write_all(initrd.get(), base::as_bytes(trailer), "the initial file system"));
   return initrd;
 }
 

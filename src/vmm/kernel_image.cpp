@@ -199,17 +199,32 @@ base::Result<LoadedKernel> load_kernel(int fd, const memory::GuestMemory& memory
   return load_bzimage(fd, file_size, memory);
 }
 
-base::Result<LoadedInitrd> load_initrd(int fd, const memory::GuestMemory& memory, std::uint64_t kernel_end_gpa) {
-  PYRO_TRY_ASSIGN(const std::uint64_t size, file_bytes(fd, "initial file system"));
+base::Result<LoadedInitrd> load_initrd(std::span<const InitrdPart> parts, const memory::GuestMemory& memory,
+                                       std::uint64_t kernel_end_gpa) {
   const memory::Region& low = memory.regions().front();
   const std::uint64_t end_max = std::min(low.gpa + low.size_bytes, layout::kInitrdEndMax);
-  if (size > end_max || layout::align_down(end_max - size, layout::kPageBytes) < kernel_end_gpa) {
+  std::uint64_t size = 0;
+  for (const InitrdPart& part : parts) {
+    if (part.size_bytes > end_max || part.tail.size() > end_max - part.size_bytes ||
+        size > end_max - part.size_bytes - part.tail.size()) {
+      return does_not_fit("initial file system");
+    }
+    size += part.size_bytes + part.tail.size();
+  }
+  if (size == 0) {
+    return base::make_error(PYRO_ERROR_ENVIRONMENT, "the initial file system is empty");
+  }
+  if (layout::align_down(end_max - size, layout::kPageBytes) < kernel_end_gpa) {
     return does_not_fit("initial file system");
   }
   const LoadedInitrd initrd{layout::align_down(end_max - size, layout::kPageBytes), size};
-  const auto target = memory.slice(initrd.gpa, size);
-  if (!target || !read_at(fd, 0, *target)) {
-    return base::make_error(PYRO_ERROR_ENVIRONMENT, "the initial file system cannot be read");
+  auto target = memory.slice(initrd.gpa, size);
+  for (const InitrdPart& part : parts) {
+    if (!target || !read_at(part.file.get(), 0, target->first(part.size_bytes))) {
+      return base::make_error(PYRO_ERROR_ENVIRONMENT, "the initial file system cannot be read");
+    }
+    std::copy(part.tail.begin(), part.tail.end(), target->begin() + static_cast<std::ptrdiff_t>(part.size_bytes));
+    target = target->subspan(part.size_bytes + part.tail.size());
   }
   return initrd;
 }

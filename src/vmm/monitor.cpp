@@ -9,11 +9,11 @@
 #include "vmm/acpi.hpp"
 #include "vmm/boot.hpp"
 #include "vmm/cpuid.hpp"
-#include "vmm/kernel_image.hpp"
 #include "vmm/layout.hpp"
 
 #include <algorithm>
 #include <array>
+#include <future>
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -54,6 +54,18 @@ base::Result<Mapping> map_root(int fd) {
   return Mapping::map(static_cast<std::size_t>(info.st_size), PROT_READ, MAP_SHARED, fd, "the root image");
 }
 
+struct LoadedGuest {
+  LoadedKernel kernel;
+  LoadedInitrd initrd;
+};
+
+base::Result<LoadedGuest> load_guest(const MonitorConfig& config, const memory::GuestMemory& memory) {
+  LoadedGuest guest;
+  PYRO_TRY_ASSIGN(guest.kernel, load_kernel(config.kernel.get(), memory));
+  PYRO_TRY_ASSIGN(guest.initrd, load_initrd(config.initrd, memory, guest.kernel.end_gpa));
+  return guest;
+}
+
 }  // namespace
 
 Monitor::Monitor(Kvm kvm, Vm vm, Mapping root, memory::GuestMemory memory, RunEndReport end, Doorbells doorbells,
@@ -79,7 +91,6 @@ Monitor::~Monitor() {
 
 base::Result<std::unique_ptr<Monitor>> Monitor::create(MonitorConfig config) {
   PYRO_TRY_ASSIGN(Kvm kvm, Kvm::adopt(std::move(config.kvm)));
-  PYRO_TRY_ASSIGN(Vm vm, kvm.create_vm());
   const std::uint64_t ram_bytes = config.mem_mib * layout::kMib;
   PYRO_TRY_ASSIGN(Mapping root, map_root(config.root.get()));
   config.root.reset();
@@ -88,6 +99,16 @@ base::Result<std::unique_ptr<Monitor>> Monitor::create(MonitorConfig config) {
   PYRO_TRY_ASSIGN(memory::GuestMemory memory,
                   memory::GuestMemory::create(ram_ranges(ram_bytes), memory::GuestMemory::Backing::anonymous,
                                               std::span(&root_region, 1)));
+  // KVM_CREATE_VM sleeps: the kernel starts a thread for the VM and waits for grace periods of RCU. Copying takes about as
+  // long, so a thread does it meanwhile. Where none can be made get() does it (libstdc++'s reading of the two flags).
+  auto loading =
+      std::async(std::launch::async | std::launch::deferred, load_guest, std::cref(config), std::cref(memory));
+  auto made = kvm.create_vm();
+  auto loaded = loading.get();
+  PYRO_TRY_ASSIGN(Vm vm, std::move(made));
+  PYRO_TRY_ASSIGN(const LoadedGuest guest, std::move(loaded));
+  config.kernel.reset();
+  config.initrd.clear();
   PYRO_TRY_ASSIGN(RunEndReport end, RunEndReport::create());
   PYRO_TRY_ASSIGN(Doorbells doorbells, Doorbells::create());
   PYRO_TRY_ASSIGN(auto block_thread, WorkerThread::create());
@@ -100,7 +121,9 @@ base::Result<std::unique_ptr<Monitor>> Monitor::create(MonitorConfig config) {
   PYRO_TRY(monitor->add_memory());
   PYRO_TRY(monitor->add_serial());
   PYRO_TRY(monitor->add_devices());
-  PYRO_TRY(monitor->load_guest());
+  PYRO_TRY_ASSIGN(const auto tables, make_acpi_tables(monitor->config_.vcpu_count, monitor->virtio_.slots()));
+  PYRO_TRY(write_boot_data(monitor->memory_, guest.kernel, guest.initrd, monitor->config_.command_line, tables));
+  PYRO_TRY(monitor->add_vcpus(guest.kernel.entry_gpa));
   return monitor;
 }
 
@@ -137,16 +160,6 @@ base::Status Monitor::add_devices() {
   PYRO_TRY(virtio_.add("rng", std::make_unique<Rng>(), doorbells_));
   PYRO_TRY(virtio_.add("balloon", std::make_unique<Balloon>(memory_), doorbells_));
   return virtio_.add("net", std::make_unique<Net>(kMacAddress), doorbells_);
-}
-
-base::Status Monitor::load_guest() {
-  PYRO_TRY_ASSIGN(const LoadedKernel kernel, load_kernel(config_.kernel.get(), memory_));
-  PYRO_TRY_ASSIGN(const LoadedInitrd initrd, load_initrd(config_.initrd.get(), memory_, kernel.end_gpa));
-  PYRO_TRY_ASSIGN(const auto tables, make_acpi_tables(config_.vcpu_count, virtio_.slots()));
-  PYRO_TRY(write_boot_data(memory_, kernel, initrd, config_.command_line, tables));
-  config_.kernel.reset();
-  config_.initrd.reset();
-  return add_vcpus(kernel.entry_gpa);
 }
 
 base::Status Monitor::add_vcpus(std::uint64_t entry_gpa) {

@@ -13,6 +13,7 @@
 #include "devices/virtio/console.hpp"
 #include "memory/guest_memory.hpp"
 #include "vmm/doorbells.hpp"
+#include "vmm/kernel_image.hpp"
 #include "vmm/kvm.hpp"
 #include "vmm/power_ports.hpp"
 #include "vmm/run_end.hpp"
@@ -43,7 +44,7 @@ struct MonitorConfig {
   std::uint32_t vcpu_count = 1;
   std::uint32_t mem_mib = 0;
   base::Fd kernel;
-  base::Fd initrd;
+  std::vector<InitrdPart> initrd;
   std::string command_line;
   /// The read-only root image, a multiple of 2 MiB, which all guests of this host share.
   base::Fd root;
@@ -95,7 +96,6 @@ class Monitor {
   base::Status add_memory();
   base::Status add_devices();
   base::Status add_serial();
-  base::Status load_guest();
   base::Status add_vcpus(std::uint64_t entry_gpa);
 
   MonitorConfig config_;

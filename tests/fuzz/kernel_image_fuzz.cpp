@@ -43,7 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   require(kernel->end_gpa >= vmm::layout::kKernelGpa && kernel->end_gpa <= guest_memory().size_bytes());
   require(kernel->entry_gpa >= vmm::layout::kKernelGpa && kernel->entry_gpa < kernel->end_gpa);
-  const auto initrd = vmm::load_initrd(file, guest_memory(), kernel->end_gpa);
+  static std::vector<vmm::InitrdPart> parts(1);
+  parts[0].file = base::Fd(::dup(file));
+  parts[0].size_bytes = size;
+  const auto initrd = vmm::load_initrd(parts, guest_memory(), kernel->end_gpa);
   if (initrd.ok()) {
     require(initrd->gpa >= kernel->end_gpa && initrd->gpa + initrd->size_bytes <= guest_memory().size_bytes());
   }

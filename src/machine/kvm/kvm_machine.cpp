@@ -98,9 +98,7 @@ base::Result<vmm::MonitorConfig> KvmMachine::monitor_config() {
   config.vcpu_count = config_.vcpu_count;
   config.mem_mib = config_.mem_mib;
   config.kernel = std::move(config_.kernel);
-  PYRO_TRY_ASSIGN(config.initrd, make_initrd(config_.initramfs.get(), config_.agent.get()));
-  config_.initramfs.reset();
-  config_.agent.reset();
+  PYRO_TRY_ASSIGN(config.initrd, initrd_parts(std::move(config_.initramfs), std::move(config_.agent)));
   config.command_line = kvm_command_line();
   config.root = std::move(config_.root);
   PYRO_TRY_ASSIGN(config.scratch, scratch_disk());

@@ -127,7 +127,7 @@ base::Status QemuMachine::confine() {
 }
 
 base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int monitor) {
-  PYRO_TRY_ASSIGN(const base::Fd initrd, make_initrd(config_.initramfs.get(), config_.agent.get()));
+  PYRO_TRY_ASSIGN(const base::Fd initrd, make_initrd(std::move(config_.initramfs), std::move(config_.agent)));
   jail::ChildOptions options;
   options.program = config_.engine.get();
   options.argv = qemu_command({config_.vcpu_count, config_.mem_mib, config_.keeps_disk}, measure_tsc_khz());

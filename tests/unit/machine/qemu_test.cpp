@@ -65,9 +65,7 @@ TEST_CASE("qcow2: no size, or more than one L1 cluster can map → refused") {
 }
 
 TEST_CASE("initrd: modules and agent → two aligned archives, the agent as /init") {
-  const base::Fd modules = file_with("0123456");
-  const base::Fd agent = file_with("agent!");
-  auto initrd = machine::make_initrd(modules.get(), agent.get());
+  auto initrd = machine::make_initrd(file_with("0123456"), file_with("agent!"));
   REQUIRE(initrd.ok());
   const std::string bytes = content_of(initrd->get());
   CHECK(bytes.substr(0, 8) == std::string("0123456\0", 8));
@@ -81,9 +79,7 @@ TEST_CASE("initrd: modules and agent → two aligned archives, the agent as /ini
 }
 
 TEST_CASE("initrd: an empty part → refused as a broken environment") {
-  const base::Fd empty = file_with("");
-  const base::Fd agent = file_with("agent!");
-  auto initrd = machine::make_initrd(empty.get(), agent.get());
+  auto initrd = machine::make_initrd(file_with(""), file_with("agent!"));
   REQUIRE_FALSE(initrd.ok());
   CHECK(initrd.error().code == PYRO_ERROR_ENVIRONMENT);
 }

@@ -142,14 +142,24 @@ TEST_SUITE("vmm") {
 
   TEST_CASE("initrd: → at the end of low memory, page-aligned; one that does not fit is refused") {
     const auto memory = make_memory();
-    const base::Fd file = file_with(base::as_bytes(std::string(5000, 'i')));
-    const auto initrd = load_initrd(file.get(), memory, 16 * kMib);
+    std::vector<InitrdPart> parts(2);
+    parts[0] = {file_with(base::as_bytes(std::string(5000, 'i'))), 4990, base::Bytes(10, std::byte{'t'})};
+    parts[1] = {file_with(base::as_bytes("more")), 4, {}};
+    const auto initrd = load_initrd(parts, memory, 16 * kMib);
     REQUIRE(initrd.ok());
     CHECK(initrd->gpa == 64 * kMib - 8192);
-    CHECK(initrd->size_bytes == 5000);
-    CHECK(base::as_text(*memory.slice(initrd->gpa, 5000)) == std::string(5000, 'i'));
-    CHECK_FALSE(load_initrd(file.get(), memory, 64 * kMib).ok());
-    CHECK_FALSE(load_initrd(file_with({}).get(), memory, 16 * kMib).ok());
+    CHECK(initrd->size_bytes == 5004);
+    CHECK(base::as_text(*memory.slice(initrd->gpa, 5004)) == std::string(4990, 'i') + std::string(10, 't') + "more");
+    CHECK_FALSE(load_initrd(parts, memory, 64 * kMib).ok());
+    CHECK_FALSE(load_initrd({}, memory, 16 * kMib).ok());
+    parts[1].size_bytes = 5;  // the file is shorter
+    CHECK_FALSE(load_initrd(parts, memory, 16 * kMib).ok());
+    for (const std::uint64_t size : {std::uint64_t{64} << 20, UINT64_MAX - 5000, UINT64_MAX}) {
+      parts[1].size_bytes = size;
+      const auto refused = load_initrd(parts, memory, 16 * kMib);
+      REQUIRE_FALSE(refused.ok());
+      CHECK(refused.error().code == PYRO_ERROR_LIMIT);
+    }
   }
 }
 

@@ -77,7 +77,7 @@ struct Guest {
     config.vcpu_count = vcpus;
     config.mem_mib = 64;
     config.kernel = test::Elf(code).file();
-    config.initrd = file_of("initrd", 6);
+    config.initrd.push_back({file_of("initrd", 6), 6, {}});
     config.root = file_of("root", 2 * kMib);
     config.scratch = std::make_unique<NoDisk>();
     config.on_serial = [this](base::ByteView bytes) {
