@@ -1,6 +1,7 @@
 #include "guest/modules.hpp"
 
 #include "base/io.hpp"
+#include "guest/module_image.hpp"
 
 #include <cerrno>
 
@@ -36,15 +37,18 @@ base::Result<ModuleLoader> ModuleLoader::open() {
 
 namespace {
 
-// Without its signature if the kernel takes it so; errno says why not. See size_without_signature().
+// Without its signature and trace calls if the kernel takes it so; errno says why not. See size_without_signature() and
+// remove_trace_calls().
 bool insert(const base::Fd& fd, bool compressed) {
   if (!compressed) {
     struct stat info {};
     ::fstat(fd.get(), &info);
     const auto size = static_cast<std::size_t>(info.st_size);
-    void* const image = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    void* const image = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd.get(), 0);
     if (image != MAP_FAILED) {
-      const std::size_t used = size_without_signature({static_cast<const std::byte*>(image), size});
+      const std::span module(static_cast<std::byte*>(image), size);
+      remove_trace_calls(module);
+      const std::size_t used = size_without_signature(module);
       const bool done = ::syscall(SYS_init_module, image, used, "") == 0 || errno == EEXIST;
       ::munmap(image, size);
       if (done) {
