@@ -56,8 +56,10 @@ base::Status LogsOp::step() {
     PYRO_TRY_ASSIGN(const bool has_output, collect_output());
     return has_output ? finish() : come_back();
   }
-  round_.reset();
   PYRO_TRY_ASSIGN(const bool has_all, emit_output());
+  if (has_all) {
+    round_.reset();
+  }
   if (!has_all || has_events()) {
     return come_back();
   }
@@ -155,13 +157,18 @@ CommandEntry::Output* LogsOp::count(const state::CommandOutput& piece) {
   return &output;
 }
 
+base::Result<std::uint64_t> LogsOp::output_end() {
+  if (!round_->output_end) {
+    PYRO_TRY_ASSIGN(round_->output_end, output_->size());
+  }
+  return *round_->output_end;
+}
+
 base::Result<bool> LogsOp::collect_output() {
   if (!output_) {
     return true;
   }
-  if (!round_->output_end) {
-    PYRO_TRY_ASSIGN(round_->output_end, output_->size());
-  }
+  PYRO_TRY_ASSIGN(const std::uint64_t end, output_end());
   const std::uint64_t limit = request_.output_limit_bytes;
   const auto take = [this, limit](const state::JournalReader::Frame& frame) {
     const auto piece = state::CommandOutput::decode(frame.payload);
@@ -171,7 +178,7 @@ base::Result<bool> LogsOp::collect_output() {
     }
     return true;
   };
-  PYRO_TRY_ASSIGN(const bool all, output_->read_share(*round_->output_end, kLogShareBytes, take));
+  PYRO_TRY_ASSIGN(const bool all, output_->read_share(end, kLogShareBytes, take));
   if (all) {
     for (auto& [number, entry] : entries_) {
       keep_last(entry.output[0].data, limit, true);
@@ -185,7 +192,7 @@ base::Result<bool> LogsOp::emit_output() {
   if (!output_) {
     return true;
   }
-  PYRO_TRY_ASSIGN(const std::uint64_t end, output_->size());
+  PYRO_TRY_ASSIGN(const std::uint64_t end, output_end());
   std::size_t emitted = 0;
   return output_->read_share(end, kLogShareBytes, [this, &emitted](const state::JournalReader::Frame& frame) {
     auto piece = state::CommandOutput::decode(frame.payload);

@@ -38,6 +38,8 @@ class LogsOp final : public Op {
   void lose_open_commands();
   /// Adds a piece to the total of its stream, and gives that; nullptr if its command was not asked for.
   CommandEntry::Output* count(const state::CommandOutput& piece);
+  /// Where what was printed ends in this round: others may print faster than this one reads.
+  base::Result<std::uint64_t> output_end();
   /// Takes in a share of what was printed; true if that is all.
   base::Result<bool> collect_output();
   /// Emits a share of what was printed since the last time; true if that is all.
