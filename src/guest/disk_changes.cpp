@@ -34,7 +34,7 @@ base::Fd make_counter_map() noexcept {
   attributes.max_entries = 1;
   attributes.map_flags = BPF_F_MMAPABLE;
   base::Fd map(static_cast<int>(bpf(BPF_MAP_CREATE, attributes)));
-  // Only the program writes to it from now on, no other root.
+  // Only programs write to it from now on.
   bpf_attr frozen{};
   frozen.map_fd = static_cast<std::uint32_t>(map.get());
   return map.valid() && bpf(BPF_MAP_FREEZE, frozen) == 0 ? std::move(map) : base::Fd();

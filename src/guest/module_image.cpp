@@ -48,14 +48,19 @@ class Object {
     }
     return file_.subspan(section.sh_offset, section.sh_size);
   }
+  /// The only section of that name.
   [[nodiscard]] std::optional<std::size_t> find_section(std::string_view name) const noexcept {
     const auto names = section(read<Elf64_Ehdr>(0)->e_shstrndx);
+    std::optional<std::size_t> found;
     for (std::size_t i = 0; names && i < section_count(); ++i) {
       if (const auto candidate = section(i); candidate && is_text(*names, candidate->sh_name, name)) {
-        return i;
+        if (found) {
+          return std::nullopt;
+        }
+        found = i;
       }
     }
-    return std::nullopt;
+    return found;
   }
   /// The number of a symbol in the symbol table at `table`.
   [[nodiscard]] std::optional<std::size_t> find_symbol(std::size_t table, std::string_view name) const noexcept {
@@ -140,7 +145,8 @@ std::size_t remove_trace_calls(std::span<std::byte> module) noexcept {
   const std::uint64_t list_offset = list ? object.section_offset(*list) : 0;
   auto list_header = object.read<Elf64_Shdr>(list_offset);
   std::size_t calls = 0;
-  if (!list || !list_header || !for_each_call(object, [&calls](std::uint64_t, std::span<std::byte>) { ++calls; })) {
+  if (!list || !list_header || !for_each_call(object, [&calls](std::uint64_t, std::span<std::byte>) { ++calls; }) ||
+      calls == 0) {
     return 0;
   }
   for_each_call(object, [&object](std::uint64_t relocation_offset, std::span<std::byte> instruction) {

@@ -8,7 +8,7 @@ namespace pyro::guest {
 
 /// Takes out of a module (ELF, x86-64) what is there for tracing its functions: the list of the calls of __fentry__, and the
 /// calls, which become the no-operations that the kernel would make of them. Looking up what is in that list is more than
-/// half of the work of loading a module, and nothing here can trace (machine/guest_command_line.cpp).
+/// half of the work of loading a module, and without tracefs (machine/guest_command_line.cpp) nearly nobody could use it.
 /// Gives how many calls there were; 0, and nothing is changed, if the file is anything else or not as it should be.
 std::size_t remove_trace_calls(std::span<std::byte> module) noexcept;
 
