@@ -159,8 +159,8 @@ class DelegatedCgroup(CgroupTest):
         self.home = os.path.join(self.home, "of-user")
         # A home is its user's alone, so that environments cannot be shared; the smallest one's files will do.
         shutil.copytree(os.path.join(os.environ["PYRO_HOME"], "environments"), os.path.join(self.home, "environments"),
-                        ignore=lambda folder, names: [name for name in names
-                                                      if os.path.getsize(os.path.join(folder, name)) > 100 << 20])
+                        ignore=lambda folder, names: [name for name in names if name == "tmp" or
+                                                      os.path.getsize(os.path.join(folder, name)) > 100 << 20])
         subprocess.run(["chown", "-R", f"{self.USER}:{self.USER}", self.home], check=True)
         os.chmod(self.home, 0o700)
         self.env.update(PYRO_HOME=self.home, HOME=self.home, PYRO=PYRO)
