@@ -71,7 +71,7 @@ class StartVmOp final : public Op {
 /// Deletes VMs that have outlived their time, and left-overs; gives the deleted ones. What cannot be looked at or
 /// removed stays, and is said in the log.
 std::vector<VmInfo> reap_expired_vms(Context& context);
-/// The same, at most once a minute over all processes of a home folder: for who creates one.
+/// The same, at most once a minute over all processes of a home folder: for who creates one, or lists them.
 void reap_expired_vms_now_and_then(Context& context);
 
 }  // namespace pyro::client

@@ -192,6 +192,7 @@ void sort_newest_first(std::vector<VmInfo>& infos) {
 }
 
 base::Status ListVmsOp::step() {
+  reap_expired_vms_now_and_then(context());
   PYRO_TRY_ASSIGN(auto infos, context().index->list({.kind = kind_number(request_.kind),
                                                      .labels = request_.labels,
                                                      .state_mask = request_.state_mask}));
