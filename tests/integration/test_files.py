@@ -219,6 +219,14 @@ class Single(FileTest):
         task("write", self.task_id, up + "tmp/w", stdin=b"in the guest")
         self.assertEqual(execute(self.task_id, "cat /tmp/w"), "in the guest")
         self.assertFalse(os.path.exists("/tmp/w"))
+        for path in (self.local("host"), up + self.local("host").lstrip("/")):
+            for words in (("cp", f"{self.task_id}:{path}", self.local("got")), ("exec", "-w", path, self.task_id, "--", "true")):
+                done = pyro("task", *words)
+                self.assertNotEqual(done.returncode, 0, words)
+                self.assertFalse(os.path.exists(self.local("got")))
+        task("cp", self.local("host"), f"{self.task_id}:{up}tmp/w2")
+        self.assertEqual(execute(self.task_id, "cat /tmp/w2"), "of the host")
+        self.assertFalse(os.path.exists("/tmp/w2"))
 
     def test_a_full_disk_is_said_and_leaves_the_old_file(self):
         task_id = self.create("--disk", "64")

@@ -302,7 +302,9 @@ class Caps(LimitsTest):
     def test_disk_that_is_to_be_kept_free(self):
         refused = self.run_pyro_with({"PYRO_DISK_RESERVE_MIB": "1000000000"}, "run", BASE, "--", "true")
         self.assertEqual(refused.returncode, 125)
-        self.assertIn(b"PYRO_DISK_RESERVE_MIB", refused.stderr)
+        for word in ("MiB are free on the disk of", "1000000000 MiB are to be kept free", "pyro task list", "pyro env prune",
+                     "PYRO_DISK_RESERVE_MIB"):
+            self.assertIn(word, refused.stderr.decode())
         self.assertEqual(self.limits(PYRO_DISK_RESERVE_MIB="1000000000")["status"], "warning")
         # What runs is not touched, and what needs no VM works.
         self.output("vm", "create", BASE)

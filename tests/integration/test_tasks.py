@@ -182,6 +182,33 @@ class Life(TaskTest):
         wait_until(lambda: task_id in task("reap"), 20, "it is not reaped")
         self.assertFalse(os.path.exists(folder(task_id)))
 
+    def test_after_its_retention_it_is_deleted_by_who_creates_or_lists_the_next_one(self):
+        for action in ("list", "create"):
+            kept = self.create("--retention", "0.5")
+            task("stop", kept)
+            # So much later: they look once a minute.
+            mark = os.path.join(os.environ["PYRO_HOME"], "vms/.reaped")
+            time.sleep(2)
+            with open(mark, "w", encoding="ascii") as file:
+                file.write("1")
+            task("list")
+            self.assertTrue(os.path.exists(folder(kept)))
+            os.utime(mark, (time.time() - 120,) * 2)
+            if action == "create":
+                pyro("vm", "delete", pyro("vm", "create", BASE).stdout.decode().strip())
+            else:
+                self.assertNotIn(kept, task("list"))
+            self.assertFalse(os.path.exists(folder(kept)), action)
+
+    def test_at_the_end_of_its_lifetime_it_is_stopped_whatever_runs(self):
+        task_id = self.create("--max-lifetime", "8")
+        self.assertEqual(execute(task_id, "echo kept >file; sync").returncode, 0)
+        done = execute(task_id, "sleep 100", "--timeout", "200")
+        self.assertNotEqual(done.returncode, 0)
+        wait_until(lambda: status(task_id)["state"] == "stopped", 20, "it goes on")
+        self.assertIn("maximum lifetime of 8 s", status(task_id)["reason"])
+        task("start", task_id)
+        self.assertEqual(execute(task_id, "cat file").stdout, b"kept\n")
 
     @unittest.skipUnless(ENGINE == "software", "the engine has no part in it")
     def test_a_pruned_environment_is_kept_for_the_tasks_that_need_it(self):
@@ -230,6 +257,22 @@ class StepByStep(TaskTest):
         self.assertEqual((done.returncode, done.stdout), (5, b"in and out"))
         self.assertFalse(os.path.exists(folder(vm_id)))
         self.assertNotIn(vm_id, self.vm("list"))
+
+    def test_stopped_started_again_and_deleted_while_it_runs(self):
+        vm_id = self.create_vm()
+        self.vm("start", vm_id)
+        first = supervisor(vm_id)
+        self.vm("stop", vm_id)
+        state = json.loads(self.vm("status", "--json", vm_id))["vms"][0]
+        self.assertEqual(state["state"], "stopped")
+        self.assertTrue(os.path.exists(folder(vm_id)))
+        wait_until(lambda: ended(first), 5, "the supervisor goes on")
+        self.assertEqual(pyro("vm", "exec", vm_id, "--", "true").returncode, 125)
+        self.vm("start", vm_id)
+        second = supervisor(vm_id)
+        self.vm("delete", vm_id)
+        self.assertFalse(os.path.exists(folder(vm_id)))
+        wait_until(lambda: ended(second), 5, "the supervisor goes on")
 
     def interrupted(self, line, *numbers):
         """Signals to `pyro vm exec` once its command has printed something; its exit code. The VM must be gone then."""
@@ -308,6 +351,11 @@ class Commands(TaskTest):
         entry = commands(task_id, "1")[0]
         self.assertEqual((entry["running"], entry["exit_code"], entry["stdout"], entry["stderr"]),
                          (False, 7, "1\n2\n3\n4\n", "err\n"))
+        self.assertGreater(entry["duration_ms"], 1800)
+        last = commands(task_id, "1", "--tail", "4")[0]
+        self.assertEqual((last["stdout"], last["stderr"], last["stdout_total_bytes"]), ("3\n4\n", "err\n", 8))
+        execute(task_id, "echo more")
+        wait_until(lambda: pyro("task", "logs", "--tail", "3", task_id, "2").stdout == b"re\n", 5, "logs --tail")
 
     def test_journal_has_what_was_run_but_no_values_of_variables(self):
         task_id = self.create()
@@ -409,6 +457,29 @@ class Loss(TaskTest):
         self.assertEqual(execute(task_id, "cat log").stdout, b"0\n1\n2\n")
         self.assertEqual(execute(task_id, "true", "--json").returncode, 0)
         self.assertEqual(commands(task_id)[-1]["number"], 6)
+
+    def test_client_and_supervisor_killed_together_lose_no_more_than_a_moment(self):
+        task_id = self.create()
+        with subprocess.Popen([PYRO, "task", "exec", "--timeout", "none", task_id, "--", "perl", "-e",
+                               '$| = 1; while (1) { print $i++, "\\n"; select(undef, undef, undef, 0.02) }'],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
+            client.stdout.readline()
+            begin = time.monotonic()
+            for _ in range(100):
+                client.stdout.readline()
+            period = (time.monotonic() - begin) / 100
+            time.sleep(2)
+            kill(supervisor(task_id))
+            made = (time.monotonic() - begin) / period
+            kill(client.pid)
+            seen = client.stdout.read().decode().count("\n")
+        wait_until(lambda: status(task_id)["state"] == "failed", 5, "nobody notices")
+        kept = [int(line) for line in pyro("task", "logs", task_id, "1").stdout.decode().splitlines(True)
+                if line.endswith("\n")]
+        self.assertEqual(kept, list(range(len(kept))))
+        self.assertGreaterEqual(len(kept), 101 + seen, "the client was told more")
+        # 100 ms are promised; the rest is for a machine that has become slower meanwhile.
+        self.assertLess((made - len(kept)) * period, 0.8, (made, len(kept), period))
 
     @unittest.skipUnless(ENGINE == "software", "its engine is a process of its own")
     def test_an_end_that_is_told_late_is_not_the_next_start_s(self):
@@ -522,6 +593,16 @@ class Wrong(TaskTest):
                     done = pyro("task", action, wrong)
                     self.assertEqual(done.returncode, 125)
                     self.assertIn(b"no id", done.stderr)
+        wrong = "../../etc/passwd"
+        for words in (("task", "exec", wrong, "--", "true"), ("task", "attach", wrong, "1"), ("task", "ttl", wrong, "9"),
+                      ("task", "diff", wrong), ("task", "export", wrong, "-"), ("task", "cp", wrong + ":f", "/tmp/f"),
+                      ("task", "cp", "/etc/hostname", wrong + ":f"), ("task", "cat", wrong, "f"),
+                      *(("vm", action, wrong) for action in ("status", "start", "stop", "delete")),
+                      ("vm", "exec", wrong, "--", "true")):
+            with self.subTest(words=words):
+                done = pyro(*words)
+                self.assertEqual(done.returncode, 125, done)
+                self.assertFalse(os.path.exists("/tmp/f"))
 
     def test_ids_of_no_task(self):
         for action in ("status", "stop", "start", "logs"):

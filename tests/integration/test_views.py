@@ -29,7 +29,9 @@ class Views(VmTest):
         super().tearDown()
 
     def test_figures_are_those_of_its_processes(self):
+        task("exec", self.task_id, "-c", "head -c 5000000 /dev/urandom >file; sync")
         idle = snapshot(self.task_id)
+        self.assertGreater(idle["disk_used_bytes"], 5_000_000)
         self.assertEqual((idle["kind"], idle["state"], idle["engine"]), ("task", "running", ENGINE))
         self.assertGreater(idle["host_memory_bytes"], 20 << 20)
         self.assertLess(idle["host_memory_bytes"], 2 << 30)
@@ -43,7 +45,12 @@ class Views(VmTest):
         self.assertLess(used, (time.monotonic() - began) * 1000 * 1.6 + 200)
         found = json.loads(task("status", "--json", self.task_id))["tasks"][0]
         self.assertGreaterEqual(found["host_cpu_time_ms"], before + used)
-        self.assertIn("memory", task("status", self.task_id))
+        self.assertGreater(snapshot(self.task_id)["uptime_seconds"], idle["uptime_seconds"])
+        self.assertRegex(task("status", self.task_id), r"(?m)^memory +\d+ MiB of the host's$")
+        for words in (("task", "list"), ("top",)):
+            header = pyro(*words).stdout.decode().splitlines()[0].split()
+            self.assertIn("ID", header, words)
+            self.assertIn("STATE" if words[0] == "task" else "CPU", " ".join(header).upper(), words)
         row = [line for line in task("list").splitlines() if self.task_id in line]
         self.assertEqual(len(row), 1)
         self.assertIn("view=1", row[0])

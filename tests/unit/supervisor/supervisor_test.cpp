@@ -155,6 +155,7 @@ class World {
     if (outlives_client) {
       message.outlives_client = true;
       message.ttl_ms = ttl_ms;
+      message.max_lifetime_ms = max_lifetime_ms;
       listener = listen();
       fds.insert(fds.end(), {listener.get(), commands_file.get(), output_file.get(), lock_file.get()});
     }
@@ -265,6 +266,7 @@ class World {
   std::uint32_t stream = 0;
   /// Of a VM that outlives its client.
   std::uint64_t ttl_ms = 0;
+  std::uint64_t max_lifetime_ms = 0;
   base::Fd commands_file = make_file("commands");
   base::Fd output_file = make_file("output");
   base::Fd lock_file = make_file("lock");
@@ -743,6 +745,20 @@ TEST_CASE("supervisor: nobody uses a VM for its TTL → it is asked to power off
   const auto machine = records<state::MachineEnded>(world.commands_file, state::JournalRecordType::machine_ended);
   REQUIRE(machine.size() == 1);
   CHECK(machine[0].reason.starts_with("expired"));
+}
+
+TEST_CASE("supervisor: a VM's lifetime is over → it is asked to power off, whoever uses it") {
+  World world;
+  world.max_lifetime_ms = 1000;
+  world.configure_outliving();
+  Peer other = world.attach();
+  world.start_command_of(other);
+  world.agent.wait_for(FrameType::power_off);
+  world.on_its_thread([&] { world.end_machine(); });
+  CHECK(world.ends());
+  const auto machine = records<state::MachineEnded>(world.commands_file, state::JournalRecordType::machine_ended);
+  REQUIRE(machine.size() == 1);
+  CHECK(machine[0].reason.starts_with("expired: the VM reached its maximum lifetime"));
 }
 
 TEST_CASE("supervisor: many commands with very long arguments at once → all of them start, one after the other") {
