@@ -46,6 +46,23 @@ def guest_kib(pyro, task_id):
     return sum(int(re.search(rf"{name}: +(\d+) kB", text)[1]) for name in ("AnonPages", "SUnreclaim", "Percpu"))
 
 
+def start_one_shot(pyro, environment):
+    """Milliseconds from the call to the start of a command in a new VM."""
+    start = time.perf_counter()
+    with pyro.start_run_in_vm(environment, ["true"]) as operation:
+        for event in operation:
+            if isinstance(event, libpyro.Started):
+                spent = (time.perf_counter() - start) * 1000
+    return spent
+
+
+def registry(pyro, home):
+    """(KiB of its file, milliseconds of a list)."""
+    size = sum(os.path.getsize(os.path.join(home, name)) for name in ("registry.db", "registry.db-wal")
+               if os.path.exists(os.path.join(home, name)))
+    return size / 1024, statistics.median(timed(pyro.list_tasks)[0] for _ in range(50))
+
+
 def at_once(pyro, environment, vcpus):
     """Seconds that AT_ONCE busy commands take together in a task of so many vCPUs."""
     task_id = pyro.create_task(environment, vcpu_count=vcpus).id
@@ -68,7 +85,7 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
         pyro.run_in_vm(environment, ["true"])
         times = {"one-shot": [], "create": []}
         for _ in range(runs):  # in turns, so that a slow minute hits both alike
-            times["one-shot"].append(timed(lambda: pyro.run_in_vm(environment, ["true"]))[0])
+            times["one-shot"].append(start_one_shot(pyro, environment))
             spent, task = timed(lambda: pyro.create_task(environment))
             times["create"].append(spent)
             pyro.delete_task(task.id)
@@ -79,6 +96,7 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
             own = pyro.exec_task(task_id, f"i=0; while [ $i -lt {LOOPS} ]; do /bin/true; i=$((i+1)); done",
                                  timeout_seconds=300).duration_ms / LOOPS
             before, guest_before = rss_kib(task_id, home), guest_kib(pyro, task_id)
+            registry_before, list_before = registry(pyro, home)
             # By a C program, so that no interpreter is measured.
             program = os.path.join(os.environ.get("PYRO_TEST_BINARY_DIR", os.path.join(HERE, "../../build")), "bench/exec_times")
             lines = subprocess.run([program, task_id, str(TRIPS), str(commands)], stdout=subprocess.PIPE, check=True)
@@ -95,6 +113,9 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
                         "more")
             figures.add(f"task: memory of agent and kernel after {commands}",
                         (guest_kib(pyro, task_id) - guest_before) / 1024, "MiB", 2, "more")
+            registry_after, list_after = registry(pyro, home)
+            figures.add(f"task: registry's file after {commands}", registry_after - registry_before, "KiB", 256, "more")
+            figures.add(f"task: list after {commands}", list_after / list_before, "x", 1.2, "before them")
             figures.add("task: status", statistics.median(timed(lambda: pyro.status_task(task_id))[0] for _ in range(50)), "ms")
         finally:
             pyro.delete_task(task_id)
