@@ -115,7 +115,7 @@ def measure(figures, environment, home, runs=5, commands=COMMANDS):
                         (guest_kib(pyro, task_id) - guest_before) / 1024, "MiB", 2, "more")
             registry_after, list_after = registry(pyro, home)
             figures.add(f"task: registry's file after {commands}", registry_after - registry_before, "KiB", 256, "more")
-            figures.add(f"task: list after {commands}", list_after / list_before, "x", 1.2, "before them")
+            figures.add(f"task: list after {commands}", list_after / list_before, "x", 2, "before them")
             figures.add("task: status", statistics.median(timed(lambda: pyro.status_task(task_id))[0] for _ in range(50)), "ms")
         finally:
             pyro.delete_task(task_id)

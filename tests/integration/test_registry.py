@@ -114,8 +114,10 @@ class Model(RegistryTest):
         chance = random.Random(20261126)
         for _ in range(ROUNDS):
             victims = sorted(self.folders())
-            args = ("delete", chance.choice(victims)) if len(victims) > 5 and chance.random() < 0.6 else ("create", BASE)
-            with subprocess.Popen([PYRO, "vm", *args], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            args = ("vm", "create", BASE)
+            if len(victims) > 5 and chance.random() < 0.7:
+                args = ("registry", "rebuild") if chance.random() < 0.2 else ("vm", "delete", chance.choice(victims))
+            with subprocess.Popen([PYRO, *args], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL) as process:
                 time.sleep(chance.uniform(0, 0.012))
                 kill(process.pid)
