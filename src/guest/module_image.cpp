@@ -25,17 +25,17 @@ constexpr std::string_view kTraceList = "__mcount_loc";
 // what is read after a write may be something else.
 class Object {
  public:
-  explicit Object(std::span<std::byte> file) : file_(file) {}
+  /// Its header is read once.
+  explicit Object(std::span<std::byte> file) : file_(file), header_(read<Elf64_Ehdr>(0).value_or(Elf64_Ehdr{})) {}
 
   [[nodiscard]] bool is_module() const noexcept {
-    const auto header = read<Elf64_Ehdr>(0);
-    return header && std::memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 && header->e_ident[EI_CLASS] == ELFCLASS64 &&
-           header->e_ident[EI_DATA] == ELFDATA2LSB && header->e_type == ET_REL && header->e_machine == EM_X86_64 &&
-           header->e_shentsize == sizeof(Elf64_Shdr);
+    return std::memcmp(header_.e_ident, ELFMAG, SELFMAG) == 0 && header_.e_ident[EI_CLASS] == ELFCLASS64 &&
+           header_.e_ident[EI_DATA] == ELFDATA2LSB && header_.e_type == ET_REL && header_.e_machine == EM_X86_64 &&
+           header_.e_shentsize == sizeof(Elf64_Shdr);
   }
-  [[nodiscard]] std::size_t section_count() const noexcept { return read<Elf64_Ehdr>(0)->e_shnum; }
+  [[nodiscard]] std::size_t section_count() const noexcept { return header_.e_shnum; }
   [[nodiscard]] std::uint64_t section_offset(std::size_t index) const noexcept {
-    return read<Elf64_Ehdr>(0)->e_shoff + index * sizeof(Elf64_Shdr);
+    return header_.e_shoff + index * sizeof(Elf64_Shdr);
   }
   [[nodiscard]] std::optional<Elf64_Shdr> section(std::size_t index) const noexcept {
     return read<Elf64_Shdr>(section_offset(index));
@@ -50,7 +50,7 @@ class Object {
   }
   /// The only section of that name.
   [[nodiscard]] std::optional<std::size_t> find_section(std::string_view name) const noexcept {
-    const auto names = section(read<Elf64_Ehdr>(0)->e_shstrndx);
+    const auto names = section(header_.e_shstrndx);
     std::optional<std::size_t> found;
     for (std::size_t i = 0; names && i < section_count(); ++i) {
       if (const auto candidate = section(i); candidate && is_text(*names, candidate->sh_name, name)) {
@@ -98,6 +98,7 @@ class Object {
            all[offset + text.size()] == '\0';
   }
   std::span<std::byte> file_;
+  Elf64_Ehdr header_;
 };
 
 // For each call of __fentry__: where it is relocated, and the five bytes of the instruction. False, and no more of them, if
@@ -142,10 +143,9 @@ bool for_each_call(const Object& object, const OnCall& on_call) {
 std::size_t remove_trace_calls(std::span<std::byte> module) noexcept {
   const Object object(module);
   const auto list = object.is_module() ? object.find_section(kTraceList) : std::nullopt;
-  const std::uint64_t list_offset = list ? object.section_offset(*list) : 0;
-  auto list_header = object.read<Elf64_Shdr>(list_offset);
+  auto list_header = list ? object.section(*list) : std::nullopt;
   std::size_t calls = 0;
-  if (!list || !list_header || !for_each_call(object, [&calls](std::uint64_t, std::span<std::byte>) { ++calls; }) ||
+  if (!list_header || !for_each_call(object, [&calls](std::uint64_t, std::span<std::byte>) { ++calls; }) ||
       calls == 0) {
     return 0;
   }
@@ -157,7 +157,7 @@ std::size_t remove_trace_calls(std::span<std::byte> module) noexcept {
   });
   // A section that takes no memory is none to the kernel, and neither are its relocations.
   list_header->sh_flags &= ~static_cast<Elf64_Xword>(SHF_ALLOC);
-  object.write(list_offset, *list_header);
+  object.write(object.section_offset(*list), *list_header);
   return calls;
 }
 
