@@ -17,11 +17,8 @@ using wire::FrameType;
 
 namespace {
 
-constexpr std::uint32_t kJoinStream = 1;
 // A supervisor answers at once; a machine that swaps is slow, not broken.
 constexpr std::int64_t kJoinMs = 60'000;
-// Output that is turned into events at a time.
-constexpr std::size_t kShareBytes = 256 * 1024;
 // How much of a file is looked at between two chances to cancel: about a millisecond's worth.
 constexpr std::uint64_t kLookBytes = 1024 * 1024;
 
@@ -83,7 +80,7 @@ base::Status AttachOp::step() {
     return base::success();
   }
   if (!std::exchange(watching_, true)) {
-    queue_.push_control(wire::message_frame(FrameType::watch, kJoinStream, wire::Watch{printed_}));
+    queue_.push_control(wire::message_frame(FrameType::watch, kCommandStream, wire::Watch{printed_}));
   }
   return flush();
 }
@@ -218,7 +215,7 @@ base::Result<bool> AttachOp::emit_output() {
         piece->data.erase(piece->data.begin(), piece->data.begin() + static_cast<std::ptrdiff_t>(old));
         emitted += piece->data.size();
         emit(output_event(std::move(*piece)));
-        return emitted < kShareBytes;
+        return emitted < kEventShareBytes;
       });
 }
 
@@ -239,7 +236,7 @@ base::Status AttachOp::connect() {
   join.rows = started_->pty ? request_.rows : std::uint16_t{0};
   join.columns = started_->pty ? request_.columns : std::uint16_t{0};
   wire::FrameQueue first;
-  first.push_control(wire::message_frame(FrameType::join, kJoinStream, join));
+  first.push_control(wire::message_frame(FrameType::join, kCommandStream, join));
   PYRO_TRY(vm_->flush(first));
   phase_ = Phase::joining;
   join_deadline_ms_ = base::monotonic_ms() + kJoinMs;
@@ -480,7 +477,7 @@ base::Status AttachOp::close_stdin() {
 base::Status AttachOp::signal(std::int32_t number) {
   PYRO_TRY(check_signal(number));
   PYRO_TRY(check_running());
-  queue_.push_control(wire::message_frame(FrameType::signal, kJoinStream, wire::Signal{number}));
+  queue_.push_control(wire::message_frame(FrameType::signal, kCommandStream, wire::Signal{number}));
   return flush();
 }
 
@@ -490,7 +487,7 @@ base::Status AttachOp::resize(std::uint32_t rows, std::uint32_t columns) {
     return base::make_error(PYRO_ERROR_INVALID, "the command has no terminal");
   }
   PYRO_TRY(check_running());
-  queue_.push_control(wire::message_frame(FrameType::resize, kJoinStream, message));
+  queue_.push_control(wire::message_frame(FrameType::resize, kCommandStream, message));
   return flush();
 }
 

@@ -15,8 +15,6 @@ namespace {
 using wire::Channel;
 using wire::FrameType;
 
-/// The stream of the one command.
-constexpr std::uint32_t kStream = 1;
 /// How long to wait for the exit status of a supervisor that has closed its socket.
 constexpr std::int64_t kExitStatusMs = 250;
 
@@ -31,8 +29,8 @@ CommandOp::CommandOp(ContextPtr context, Poller poller, CommandRequest request, 
       request_(std::move(request)),
       vm_id_(std::move(vm_id)),
       called_ms_(base::monotonic_ms()),
-      input_(queue_, kStream) {
-  queue_.push_control(wire::message_frame(FrameType::exec, kStream, request_.exec));
+      input_(queue_, kCommandStream) {
+  queue_.push_control(wire::message_frame(FrameType::exec, kCommandStream, request_.exec));
   pump_stdin();
 }
 
@@ -113,7 +111,7 @@ base::Status CommandOp::allow_until(std::int64_t deadline_ms) {
 }
 
 base::Status CommandOp::take(wire::Frame& frame) {
-  if (frame.stream != 0 && frame.stream != kStream) {
+  if (frame.stream != 0 && frame.stream != kCommandStream) {
     return lost("pyro-vm spoke of a command that does not exist");
   }
   if (!greeted_ && frame.type != FrameType::hello && frame.type != FrameType::failed) {
@@ -226,7 +224,7 @@ void CommandOp::consumed(const Event& event) {
 void CommandOp::acknowledge(Channel channel, std::size_t bytes) {
   const auto grant = output_credit_[index(channel)].consume(static_cast<std::uint32_t>(bytes));
   if (grant > 0) {
-    queue_.push_control(wire::credit_frame(kStream, channel, grant));
+    queue_.push_control(wire::credit_frame(kCommandStream, channel, grant));
   }
 }
 
@@ -351,7 +349,7 @@ base::Status CommandOp::signal(std::int32_t number) {
     return base::make_error(PYRO_ERROR_STATE, "the command has not started, and {} signals wait for it already",
                             wire::kMaxEarlySignals);
   }
-  queue_.push_control(wire::message_frame(FrameType::signal, kStream, wire::Signal{number}));
+  queue_.push_control(wire::message_frame(FrameType::signal, kCommandStream, wire::Signal{number}));
   return flush();
 }
 
@@ -363,7 +361,7 @@ base::Status CommandOp::resize(std::uint32_t rows, std::uint32_t columns) {
   if (has_ended()) {
     return base::make_error(PYRO_ERROR_STATE, "the command has ended");
   }
-  queue_.push_control(wire::message_frame(FrameType::resize, kStream, message));
+  queue_.push_control(wire::message_frame(FrameType::resize, kCommandStream, message));
   return flush();
 }
 

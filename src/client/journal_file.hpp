@@ -12,6 +12,9 @@
 
 namespace pyro::client {
 
+/// How much of a journal an operation reads, or turns into events, before others have their turn: some milliseconds' worth.
+inline constexpr std::size_t kEventShareBytes = 256 * 1024;
+
 class JournalFile {
  public:
   /// Errors: INVALID (damaged), UNSUPPORTED (another format), INTERNAL.

@@ -16,8 +16,6 @@ namespace {
 
 // How often a journal that is being written is looked at: a person sees no delay, and a look costs microseconds.
 constexpr std::int64_t kFollowMs = 50;
-// What is read, or turned into events, before others have their turn: some milliseconds.
-constexpr std::size_t kLogShareBytes = 256 * 1024;
 
 // Keeps the last `limit` bytes; lets twice as much gather, so that little is moved.
 void keep_last(std::string& text, std::uint64_t limit, bool at_end) {
@@ -113,25 +111,26 @@ base::Result<bool> LogsOp::read_commands() {
   if (!commands_) {
     return true;
   }
-  return commands_->read_share(round_->commands_end, kLogShareBytes, [this](const state::JournalReader::Frame& frame) {
-    if (frame.type == JournalRecordType::command_started) {
-      auto started = state::CommandStarted::decode(frame.payload);
-      if (started.ok() && (request_.command_number == 0 || started->number == request_.command_number)) {
-        entries_[started->number].started = std::move(*started);
-        if (entries_.size() > request_.command_limit) {
-          entries_.erase(entries_.begin());
+  return commands_->read_share(
+      round_->commands_end, kEventShareBytes, [this](const state::JournalReader::Frame& frame) {
+        if (frame.type == JournalRecordType::command_started) {
+          auto started = state::CommandStarted::decode(frame.payload);
+          if (started.ok() && (request_.command_number == 0 || started->number == request_.command_number)) {
+            entries_[started->number].started = std::move(*started);
+            if (entries_.size() > request_.command_limit) {
+              entries_.erase(entries_.begin());
+            }
+          }
+        } else if (frame.type == JournalRecordType::machine_started || frame.type == JournalRecordType::machine_ended) {
+          lose_open_commands();
+        } else if (frame.type == JournalRecordType::command_ended) {
+          auto ended = state::CommandEnded::decode(frame.payload);
+          if (const auto entry = ended.ok() ? entries_.find(ended->number) : entries_.end(); entry != entries_.end()) {
+            entry->second.ended = std::move(*ended);
+          }
         }
-      }
-    } else if (frame.type == JournalRecordType::machine_started || frame.type == JournalRecordType::machine_ended) {
-      lose_open_commands();
-    } else if (frame.type == JournalRecordType::command_ended) {
-      auto ended = state::CommandEnded::decode(frame.payload);
-      if (const auto entry = ended.ok() ? entries_.find(ended->number) : entries_.end(); entry != entries_.end()) {
-        entry->second.ended = std::move(*ended);
-      }
-    }
-    return true;
-  });
+        return true;
+      });
 }
 
 // The VM of commands that never got an end was killed.
@@ -178,7 +177,7 @@ base::Result<bool> LogsOp::collect_output() {
     }
     return true;
   };
-  PYRO_TRY_ASSIGN(const bool all, output_->read_share(end, kLogShareBytes, take));
+  PYRO_TRY_ASSIGN(const bool all, output_->read_share(end, kEventShareBytes, take));
   if (all) {
     for (auto& [number, entry] : entries_) {
       keep_last(entry.output[0].data, limit, true);
@@ -194,13 +193,13 @@ base::Result<bool> LogsOp::emit_output() {
   }
   PYRO_TRY_ASSIGN(const std::uint64_t end, output_end());
   std::size_t emitted = 0;
-  return output_->read_share(end, kLogShareBytes, [this, &emitted](const state::JournalReader::Frame& frame) {
+  return output_->read_share(end, kEventShareBytes, [this, &emitted](const state::JournalReader::Frame& frame) {
     auto piece = state::CommandOutput::decode(frame.payload);
     if (piece.ok() && count(*piece) != nullptr) {
       emitted += piece->data.size();
       emit(output_event(std::move(*piece)));
     }
-    return emitted < kLogShareBytes;
+    return emitted < kEventShareBytes;
   });
 }
 

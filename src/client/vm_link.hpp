@@ -17,6 +17,9 @@
 
 namespace pyro::client {
 
+/// The stream of the one command that a connection is for.
+inline constexpr std::uint32_t kCommandStream = 1;
+
 class VmLink {
  public:
   /// What the process is to us.

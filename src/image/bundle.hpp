@@ -12,6 +12,8 @@ namespace pyro::image {
 
 inline constexpr std::string_view kBundleRecord = "pyro-bundle.json";
 inline constexpr std::string_view kBundleManifest = "manifest.json";
+/// What is read or written of a file at a time.
+inline constexpr std::size_t kBundleCopyBytes = std::size_t{1} << 20;
 
 struct BundleFile {
   std::string_view entry;

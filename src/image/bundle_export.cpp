@@ -19,8 +19,6 @@ namespace pyro::image {
 
 namespace {
 
-constexpr std::size_t kExportBytes = 1u << 20;
-
 struct WriterFree {
   void operator()(archive* writer) const noexcept { archive_write_free(writer); }
 };
@@ -67,7 +65,7 @@ base::Status put_blob(const Job& job, archive* writer, const BundleFile& file) {
   }
   PYRO_TRY(put_header(writer, file.entry, file.blob.size, job.request.path));
   Sha256 hash;
-  std::vector<std::byte> buffer(kExportBytes);
+  std::vector<std::byte> buffer(kBundleCopyBytes);
   std::uint64_t copied = 0;
   while (true) {
     const ssize_t got = ::read(fd->get(), buffer.data(), buffer.size());

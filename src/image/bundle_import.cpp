@@ -19,8 +19,6 @@ namespace pyro::image {
 
 namespace {
 
-constexpr std::size_t kImportBytes = 1u << 20;
-
 /// Goes to the next entry, which must be this one.
 base::Result<archive_entry*> expect_entry(archive* reader, std::string_view name, const std::string& path) {
   PYRO_TRY_ASSIGN(archive_entry * entry, next_entry(reader, path));
@@ -43,7 +41,7 @@ base::Status receive_blob(const Job& job, archive* reader, const BundleFile& fil
   PYRO_TRY(expect_entry(reader, file.entry, path));
   PYRO_TRY_ASSIGN(const base::Fd fd, base::open_file(target, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
   Sha256 hash;
-  std::vector<std::byte> buffer(kImportBytes);
+  std::vector<std::byte> buffer(kBundleCopyBytes);
   std::uint64_t received = 0;
   while (true) {
     const la_ssize_t got = archive_read_data(reader, buffer.data(), buffer.size());

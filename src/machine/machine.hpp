@@ -17,6 +17,9 @@
 
 namespace pyro::machine {
 
+/// The unit of sizes whose names end in _mib.
+inline constexpr std::uint64_t kMib = 1024 * 1024;
+
 /// What a machine is made of. All files were opened by the client; a machine knows no paths of them.
 /// How many bytes of the two files of a VM are locked, from where the file is at (fcntl(2); 0: to the end).
 inline constexpr off_t kLockBytes = 0;

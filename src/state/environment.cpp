@@ -13,9 +13,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
 /// Package names, versions and kernel versions: Debian's longest are under 100.
-constexpr std::size_t kMaxWordBytes = 256;
 constexpr std::size_t kMaxNamePartBytes = 64;
 constexpr std::string_view kRootType = "erofs";
 
@@ -44,7 +42,7 @@ json::object blob_object(const BlobRef& blob) {
 /// Reads the members of a BlobRef; whatever else the object holds is the caller's.
 BlobRef read_blob(JsonObjectReader& reader) {
   BlobRef blob;
-  auto digest = Digest::parse(reader.text("digest", kMaxWordBytes));
+  auto digest = Digest::parse(reader.text("digest", kMaxJsonWordBytes));
   if (digest.ok()) {
     blob.digest = std::move(digest).value();
   } else {
@@ -64,9 +62,9 @@ base::Result<std::vector<Package>> read_packages(const json::value& value) {
   for (const json::value& item : *array) {
     JsonObjectReader reader(item, "manifest, package", PYRO_ERROR_ENVIRONMENT);
     Package package;
-    package.name = reader.text("name", kMaxWordBytes);
-    package.version = reader.text("version", kMaxWordBytes);
-    package.sha256 = reader.text("sha256", kMaxWordBytes);
+    package.name = reader.text("name", kMaxJsonWordBytes);
+    package.version = reader.text("version", kMaxJsonWordBytes);
+    package.sha256 = reader.text("sha256", kMaxJsonWordBytes);
     if (!package.sha256.empty() && !is_hex(package.sha256)) {
       reader.refuse("sha256", "is not 64 hexadecimal digits");
     }
@@ -88,7 +86,7 @@ json::object stamp_object(const FileStamp& stamp) {
 base::Result<FileStamp> read_stamp(const json::value& value) {
   JsonObjectReader reader(value, "stamp", PYRO_ERROR_ENVIRONMENT);
   FileStamp stamp;
-  stamp.size = static_cast<std::uint64_t>(reader.number("size", 0, kMaxInt));
+  stamp.size = static_cast<std::uint64_t>(reader.number("size", 0, kMaxJsonInt));
   // As text: inode numbers use all 64 bits on some file systems.
   const std::string inode = reader.text("inode", 20);
   const bool digits = !inode.empty() && inode.find_first_not_of("0123456789") == std::string::npos;
@@ -98,8 +96,8 @@ base::Result<FileStamp> read_stamp(const json::value& value) {
   if (!digits) {
     reader.refuse("inode", "is not a number");
   }
-  stamp.mtime_ns = reader.number("mtime_ns", std::numeric_limits<std::int64_t>::min(), kMaxInt);
-  stamp.ctime_ns = reader.number("ctime_ns", std::numeric_limits<std::int64_t>::min(), kMaxInt);
+  stamp.mtime_ns = reader.number("mtime_ns", std::numeric_limits<std::int64_t>::min(), kMaxJsonInt);
+  stamp.ctime_ns = reader.number("ctime_ns", std::numeric_limits<std::int64_t>::min(), kMaxJsonInt);
   PYRO_TRY(reader.finish());
   return stamp;
 }
@@ -178,14 +176,14 @@ base::Result<Manifest> Manifest::decode(std::string_view text) {
 
   JsonObjectReader kernel_reader(*kernel, "manifest, kernel", PYRO_ERROR_ENVIRONMENT);
   out.kernel = read_blob(kernel_reader);
-  out.kernel_version = kernel_reader.text("version", kMaxWordBytes);
+  out.kernel_version = kernel_reader.text("version", kMaxJsonWordBytes);
   PYRO_TRY(kernel_reader.finish());
   JsonObjectReader initramfs_reader(*initramfs, "manifest, initramfs", PYRO_ERROR_ENVIRONMENT);
   out.initramfs = read_blob(initramfs_reader);
   PYRO_TRY(initramfs_reader.finish());
   JsonObjectReader root_reader(*root, "manifest, root", PYRO_ERROR_ENVIRONMENT);
   out.root = read_blob(root_reader);
-  if (root_reader.text("type", kMaxWordBytes) != kRootType) {
+  if (root_reader.text("type", kMaxJsonWordBytes) != kRootType) {
     root_reader.refuse("type", "is not \"erofs\"");
   }
   PYRO_TRY(root_reader.finish());
@@ -211,17 +209,17 @@ base::Result<NameRecord> NameRecord::decode(std::string_view text) {
   JsonObjectReader reader(value, "name record", PYRO_ERROR_ENVIRONMENT);
   NameRecord out;
   reader.number("format", kEnvironmentFormat, kEnvironmentFormat);
-  out.name = reader.text("name", kMaxWordBytes);
+  out.name = reader.text("name", kMaxJsonWordBytes);
   if (!check_environment_name(out.name).ok()) {
     reader.refuse("name", "is not an environment name");
   }
-  auto manifest = Digest::parse(reader.text("manifest", kMaxWordBytes));
+  auto manifest = Digest::parse(reader.text("manifest", kMaxJsonWordBytes));
   if (manifest.ok()) {
     out.manifest = std::move(manifest).value();
   } else {
     reader.refuse("manifest", "is not a digest");
   }
-  out.created_at = reader.number("created_at", 0, kMaxInt);
+  out.created_at = reader.number("created_at", 0, kMaxJsonInt);
   PYRO_TRY(reader.finish());
   return out;
 }

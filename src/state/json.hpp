@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,10 @@ namespace pyro::state {
 
 /// Deepest nesting of a document that parse_json() accepts: ours need 4, QMP's stay under 10.
 inline constexpr std::size_t kMaxJsonDepth = 16;
+/// A name, a digest, a version: the `max_bytes` of text that is one word.
+inline constexpr std::size_t kMaxJsonWordBytes = 256;
+/// The `max` of a number that has no bound of its own.
+inline constexpr std::int64_t kMaxJsonInt = std::numeric_limits<std::int64_t>::max();
 
 /// Parses one JSON document of at most `max_bytes`. `what` names it in messages, such as "manifest".
 /// A larger one is PYRO_ERROR_LIMIT; anything that is not JSON, `malformed` (by default PYRO_ERROR_INVALID).

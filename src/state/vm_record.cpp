@@ -15,8 +15,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kIdBytes = 12;
-constexpr std::size_t kMaxRecordWordBytes = 256;
-constexpr std::int64_t kMaxRecordInt = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kMaxEngine = 2;
 // Far from an overflow, and longer than any time that can be asked for.
 constexpr std::int64_t kMaxTimeMs = std::int64_t{100} * 366 * 24 * 3600 * 1000;
@@ -107,7 +105,7 @@ base::Result<VmRecord> VmRecord::decode(std::string_view text) {
   if (!check_vm_id(record.id).ok()) {
     reader.refuse("id", "is none");
   }
-  const std::string kind = reader.text("kind", kMaxRecordWordBytes);
+  const std::string kind = reader.text("kind", kMaxJsonWordBytes);
   record.kind = kind == kind_name(VmKind::vm) ? VmKind::vm : VmKind::task;
   if (kind != kind_name(record.kind)) {
     reader.refuse("kind", "is unknown");
@@ -115,8 +113,8 @@ base::Result<VmRecord> VmRecord::decode(std::string_view text) {
   const auto number = [&reader](const char* key, std::int64_t max) {
     return static_cast<std::uint64_t>(reader.number(key, 0, max));
   };
-  record.environment = reader.text("environment", kMaxRecordWordBytes);
-  record.digest = reader.text("digest", kMaxRecordWordBytes);
+  record.environment = reader.text("environment", kMaxJsonWordBytes);
+  record.digest = reader.text("digest", kMaxJsonWordBytes);
   record.engine = static_cast<std::uint32_t>(number("engine", kMaxEngine));
   record.vcpu_count = static_cast<std::uint32_t>(number("vcpu_count", UINT32_MAX));
   record.mem_mib = static_cast<std::uint32_t>(number("mem_mib", UINT32_MAX));
@@ -125,7 +123,7 @@ base::Result<VmRecord> VmRecord::decode(std::string_view text) {
   record.max_lifetime_ms = number("max_lifetime_ms", kMaxTimeMs);
   record.ttl_ms = number("ttl_ms", kMaxTimeMs);
   record.retention_ms = number("retention_ms", kMaxTimeMs);
-  record.created_ns = reader.number("created_ns", 0, kMaxRecordInt);
+  record.created_ns = reader.number("created_ns", 0, kMaxJsonInt);
   if (const json::value* labels = reader.member("labels")) {
     PYRO_TRY_ASSIGN(record.labels, read_labels(*labels));
   }
@@ -153,13 +151,13 @@ base::Result<VmRun> VmRun::decode(std::string_view text) {
   JsonObjectReader reader(value, kWhat, PYRO_ERROR_INTERNAL);
   VmRun run;
   reader.number("format", kVmRecordFormat, kVmRecordFormat);
-  run.boot_id = reader.text("boot_id", kMaxRecordWordBytes);
+  run.boot_id = reader.text("boot_id", kMaxJsonWordBytes);
   run.engine = static_cast<std::uint32_t>(reader.number("engine", 1, kMaxEngine));
-  run.started_ns = reader.number("started_ns", 0, kMaxRecordInt);
-  run.pid = reader.number("pid", 0, kMaxRecordInt);
-  run.pid_start = reader.number("pid_start", 0, kMaxRecordInt);
+  run.started_ns = reader.number("started_ns", 0, kMaxJsonInt);
+  run.pid = reader.number("pid", 0, kMaxJsonInt);
+  run.pid_start = reader.number("pid_start", 0, kMaxJsonInt);
   run.ready = reader.flag_or("ready", false);
-  run.found_ended_ns = reader.number("found_ended_ns", 0, kMaxRecordInt);
+  run.found_ended_ns = reader.number("found_ended_ns", 0, kMaxJsonInt);
   PYRO_TRY(reader.finish());
   return run;
 }

@@ -22,8 +22,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::uint64_t kMib = 1024 * 1024;
-
 // The serial console's text, written by vCPUs and read by the main loop.
 class SharedConsoleLog {
  public:

@@ -28,7 +28,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::uint64_t kBytesPerMib = 1024 * 1024;
 // QEMU's own needs beside guest memory and translated code: libraries, thread stacks (reserved, not
 // used), block caches. Address space, not memory.
 constexpr std::uint64_t kQemuAddressSpaceMib = 3 * 1024;
@@ -82,7 +81,7 @@ class QemuMachine final : public Machine {
 base::Status QemuMachine::start(EndHandler on_end) {
   on_end_ = std::move(on_end);
   if (!config_.keeps_disk) {
-    PYRO_TRY(write_empty_qcow2(config_.delta.get(), config_.disk_mib * kBytesPerMib));
+    PYRO_TRY(write_empty_qcow2(config_.delta.get(), config_.disk_mib * kMib));
   }
   PYRO_TRY_ASSIGN(base::FdPair console, base::make_socket_pair());
   PYRO_TRY_ASSIGN(base::FdPair agent, base::make_socket_pair());
@@ -119,7 +118,7 @@ base::Status QemuMachine::start(EndHandler on_end) {
 // What is left to do is moving frames, and ending QEMU.
 base::Status QemuMachine::confine() {
   jail::ConfineOptions options;
-  options.limits.address_space_bytes = kSupervisorAddressSpaceMib * kBytesPerMib;
+  options.limits.address_space_bytes = kSupervisorAddressSpaceMib * kMib;
   options.limits.no_file_writes = supervisor_file_bytes_ == 0;
   options.limits.file_size_bytes = supervisor_file_bytes_;
   PYRO_TRY(jail::confine_process(options));
@@ -149,8 +148,8 @@ base::Result<jail::Child> QemuMachine::start_qemu(int console, int agent, int mo
     options.fds.push_back({config_.slot.get(), kQemuFdSlot});
     options.locked_fds.emplace_back(kQemuFdSlot, kSlotBytes);
   }
-  options.limits.address_space_bytes = (config_.mem_mib + kTranslationBufferMib + kQemuAddressSpaceMib) * kBytesPerMib;
-  options.limits.file_size_bytes = (config_.disk_mib + config_.disk_mib / 64 + kDeltaOverheadMib) * kBytesPerMib;
+  options.limits.address_space_bytes = (config_.mem_mib + kTranslationBufferMib + kQemuAddressSpaceMib) * kMib;
+  options.limits.file_size_bytes = (config_.disk_mib + config_.disk_mib / 64 + kDeltaOverheadMib) * kMib;
   options.limits.open_files = kQemuOpenFiles;
   std::error_code unknown;
   options.readable_paths = qemu_readable_paths(
