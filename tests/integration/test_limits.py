@@ -178,6 +178,11 @@ class DelegatedCgroup(CgroupTest):
         return subprocess.run(["sh", "-ec", script], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=DEADLINE, check=False, preexec_fn=become, cwd="/")
 
+    def delegate(self, cgroup):
+        """Makes it the user's (cgroups(7), delegation)."""
+        for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+            os.chown(os.path.join(cgroup, name), self.USER, self.USER)
+
     def remove_cgroups(self):
         """Those that the program has made."""
         for name in ("vms", "program"):
@@ -185,8 +190,7 @@ class DelegatedCgroup(CgroupTest):
                 os.rmdir(os.path.join(self.cgroup, name))
 
     def test_a_program_that_is_started_as_documented(self):
-        for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
-            os.chown(os.path.join(self.cgroup, name), self.USER, self.USER)
+        self.delegate(self.cgroup)
         with open(os.path.join(os.path.dirname(__file__), "../../docs/limits.md"), encoding="utf-8") as file:
             script = re.search(r"systemd-run [^\n]* sh -c '\n(.*?)'\n", file.read(), re.DOTALL)[1]
         self.assertIn("exec my-program", script)
@@ -211,8 +215,7 @@ class DelegatedCgroup(CgroupTest):
         self.addCleanup(self.remove_cgroups)
         for folder in (vms, program):
             os.mkdir(folder)
-        for name in ("", "cgroup.procs", "cgroup.subtree_control"):
-            os.chown(os.path.join(vms, name), self.USER, self.USER)
+        self.delegate(vms)
         self.env["PYRO_CGROUP"] = vms
         done = self.as_user(f'exec "$PYRO" run --json {BASE} -- true', program)
         self.assertEqual(done.returncode, 125, done)

@@ -2,6 +2,7 @@
 #include "base/io.hpp"
 #include "machine/machine.hpp"
 #include "machine/qemu/qemu_command.hpp"
+#include "memfd.hpp"
 
 #include <chrono>
 #include <cstring>
@@ -26,14 +27,6 @@ namespace {
   }
 }
 
-// Unused where the test is skipped.
-[[maybe_unused]] base::Fd memfd_with(std::string_view content) {
-  auto fd = base::make_memfd("test");
-  REQUIRE(fd.ok());
-  REQUIRE(base::write_all(fd->get(), base::as_bytes(content), "test").ok());
-  return std::move(*fd);
-}
-
 // Whether this process holds a lock on `file`: another one looks.
 [[maybe_unused]] bool holds_lock(int file) {
   const pid_t looks = ::fork();
@@ -56,16 +49,16 @@ TEST_CASE("qemu machine: the engine stops the VM → that is its end, told once,
   machine::MachineConfig config;
   config.mem_mib = 128;
   config.disk_mib = 64;
-  config.kernel = memfd_with("kernel");
-  config.initramfs = memfd_with("modules");
-  config.agent = memfd_with("agent");
-  config.root = memfd_with("root");
-  config.scratch = memfd_with("scratch");
-  config.delta = memfd_with("");
+  config.kernel = test::memfd_with("kernel");
+  config.initramfs = test::memfd_with("modules");
+  config.agent = test::memfd_with("agent");
+  config.root = test::memfd_with("root");
+  config.scratch = test::memfd_with("scratch");
+  config.delta = test::memfd_with("");
   config.engine = base::Fd(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   REQUIRE(config.engine.valid());
-  config.lock = memfd_with("");
-  config.slot = memfd_with("");
+  config.lock = test::memfd_with("");
+  config.slot = test::memfd_with("");
   const int locked[] = {config.lock.get(), config.slot.get()};
   for (const int file : locked) {
     struct flock lock {};

@@ -5,6 +5,7 @@
 #include "machine/qemu/qemu_command.hpp"
 #include "machine/qemu/registers.hpp"
 #include "machine/qemu/tsc.hpp"
+#include "memfd.hpp"
 
 #include <algorithm>
 
@@ -15,13 +16,6 @@
 using namespace pyro;
 
 namespace {
-
-base::Fd file_with(std::string_view content) {
-  auto fd = base::make_memfd("test");
-  REQUIRE(fd.ok());
-  REQUIRE(base::write_all(fd->get(), base::as_bytes(content), "test").ok());
-  return std::move(*fd);
-}
 
 std::string content_of(int fd) {
   REQUIRE(::lseek(fd, 0, SEEK_SET) == 0);
@@ -65,7 +59,7 @@ TEST_CASE("qcow2: no size, or more than one L1 cluster can map → refused") {
 }
 
 TEST_CASE("initrd: modules and agent → two aligned archives, the agent as /init") {
-  auto initrd = machine::make_initrd(file_with("0123456"), file_with("agent!"));
+  auto initrd = machine::make_initrd(test::memfd_with("0123456"), test::memfd_with("agent!"));
   REQUIRE(initrd.ok());
   const std::string bytes = content_of(initrd->get());
   CHECK(bytes.substr(0, 8) == std::string("0123456\0", 8));
@@ -79,7 +73,7 @@ TEST_CASE("initrd: modules and agent → two aligned archives, the agent as /ini
 }
 
 TEST_CASE("initrd: an empty part → refused as a broken environment") {
-  auto initrd = machine::make_initrd(file_with(""), file_with("agent!"));
+  auto initrd = machine::make_initrd(test::memfd_with(""), test::memfd_with("agent!"));
   REQUIRE_FALSE(initrd.ok());
   CHECK(initrd.error().code == PYRO_ERROR_ENVIRONMENT);
 }
