@@ -24,7 +24,7 @@ using tree::file_error;
 
 namespace {
 
-constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kContentBufferBytes = 64 * 1024;
 constexpr mode_t kPermissions = 0777;
 
 base::Error cut_off(const std::string& path) {
@@ -50,7 +50,7 @@ Result<bool> read_input(std::byte* to, std::size_t size) {
 }
 
 Status take_content(tree::NewFile& file, const std::string& path, std::uint64_t& total) {
-  std::array<std::byte, kBufferBytes> buffer;
+  std::array<std::byte, kContentBufferBytes> buffer;
   while (true) {
     std::array<std::byte, sizeof(std::uint32_t)> head;
     PYRO_TRY_ASSIGN(const bool has_head, read_input(head.data(), head.size()));
@@ -139,7 +139,7 @@ VerbResult read(const wire::FileRequest& request) {
                             tree::shown(request.path), request.offset);
   }
   wire::FileReport report;
-  std::array<std::byte, kBufferBytes> buffer;
+  std::array<std::byte, kContentBufferBytes> buffer;
   while (true) {
     // One byte beyond the limit tells whether there is more: files of /proc do not say how long they are.
     const std::uint64_t left = request.max_bytes - report.bytes;

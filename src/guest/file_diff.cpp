@@ -28,7 +28,7 @@ constexpr const char* kBaselineName = "baseline";
 constexpr std::string_view kMagic = "pyro baseline 1\n";
 /// In place of an entry's size: there are no more.
 constexpr std::uint32_t kEnd = 0xffffffff;
-constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kDiffBufferBytes = 64 * 1024;
 
 Result<tree::Walker> walk_workspace() {
   PYRO_TRY_ASSIGN(Fd root, tree::open_directory(kWorkspace));
@@ -79,7 +79,7 @@ class Baseline {
     if (buffer_.size() - begin_ < size) {
       buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
       begin_ = 0;
-      PYRO_TRY_ASSIGN(const base::Bytes more, base::read_range(fd_, offset_, kBufferBytes, "the baseline"));
+      PYRO_TRY_ASSIGN(const base::Bytes more, base::read_range(fd_, offset_, kDiffBufferBytes, "the baseline"));
       offset_ += more.size();
       buffer_.insert(buffer_.end(), more.begin(), more.end());
       if (buffer_.size() < size) {
@@ -123,7 +123,7 @@ Status write_baseline(int directory) {
     } else {
       out.u32(kEnd);
     }
-    if (!more || out.view().size() >= kBufferBytes) {
+    if (!more || out.view().size() >= kDiffBufferBytes) {
       PYRO_TRY(file.write(out.view(), kBaselineName));
       out = {};
     }

@@ -22,7 +22,7 @@ using tree::file_error;
 namespace {
 
 // What a pipe of a command holds.
-constexpr std::size_t kBufferBytes = 256 * 1024;
+constexpr std::size_t kTreeBufferBytes = 256 * 1024;
 
 Result<tree::Extractor> make_extractor(const wire::FileRequest& request) {
   std::string path = request.path;
@@ -75,7 +75,7 @@ Result<tree::Packer> make_packer(const wire::FileRequest& request) {
 
 VerbResult upload(const wire::FileRequest& request) {
   PYRO_TRY_ASSIGN(tree::Extractor extractor, make_extractor(request));
-  std::vector<std::byte> buffer(kBufferBytes);
+  std::vector<std::byte> buffer(kTreeBufferBytes);
   while (!extractor.has_ended()) {
     const ssize_t got = ::read(0, buffer.data(), buffer.size());
     if (got < 0 && errno != EINTR) {
@@ -100,7 +100,7 @@ VerbResult download(const wire::FileRequest& request) {
   base::Bytes buffer;
   while (!packer.has_ended()) {
     buffer.clear();
-    PYRO_TRY(packer.fill(buffer, kBufferBytes));
+    PYRO_TRY(packer.fill(buffer, kTreeBufferBytes));
     PYRO_TRY(base::write_all(1, buffer, "the output"));
   }
   return report_of(packer.counts());

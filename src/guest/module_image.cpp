@@ -20,6 +20,9 @@ constexpr std::array<std::uint8_t, 5> kNop{0x0f, 0x1f, 0x44, 0x00, 0x00};
 constexpr std::string_view kTraceFunction = "__fentry__";
 // Where each call is (Linux, include/asm-generic/vmlinux.lds.h).
 constexpr std::string_view kTraceList = "__mcount_loc";
+// Where the kernel looks for a module's unwind table, by name (Linux, arch/x86/kernel/module.c): addresses, and how to unwind
+// at each.
+constexpr std::array<std::string_view, 2> kUnwindTables{".orc_unwind_ip", ".orc_unwind"};
 
 // Sections and what is in them, of a file that may be anything: one may lie upon another, or upon their table, so that
 // what is read after a write may be something else.
@@ -61,6 +64,16 @@ class Object {
       }
     }
     return found;
+  }
+  /// To the kernel, a section that takes no memory is none, and neither are its relocations.
+  void drop_section(std::size_t index, Elf64_Shdr header) const noexcept {
+    header.sh_flags &= ~static_cast<Elf64_Xword>(SHF_ALLOC);
+    write(section_offset(index), header);
+  }
+  /// Whether the name at `offset` of the sections' names is `name`.
+  [[nodiscard]] bool has_name(std::size_t offset, std::string_view name) const noexcept {
+    const auto names = section(header_.e_shstrndx);
+    return names && is_text(*names, offset, name);
   }
   /// The number of a symbol in the symbol table at `table`.
   [[nodiscard]] std::optional<std::size_t> find_symbol(std::size_t table, std::string_view name) const noexcept {
@@ -143,7 +156,7 @@ bool for_each_call(const Object& object, const OnCall& on_call) {
 std::size_t remove_trace_calls(std::span<std::byte> module) noexcept {
   const Object object(module);
   const auto list = object.is_module() ? object.find_section(kTraceList) : std::nullopt;
-  auto list_header = list ? object.section(*list) : std::nullopt;
+  const auto list_header = list ? object.section(*list) : std::nullopt;
   std::size_t calls = 0;
   if (!list_header || !for_each_call(object, [&calls](std::uint64_t, std::span<std::byte>) { ++calls; }) ||
       calls == 0) {
@@ -155,10 +168,32 @@ std::size_t remove_trace_calls(std::span<std::byte> module) noexcept {
     relocation.r_info = ELF64_R_INFO(0, R_X86_64_NONE);
     object.write(relocation_offset, relocation);
   });
-  // A section that takes no memory is none to the kernel, and neither are its relocations.
-  list_header->sh_flags &= ~static_cast<Elf64_Xword>(SHF_ALLOC);
-  object.write(object.section_offset(*list), *list_header);
+  object.drop_section(*list, *list_header);
   return calls;
+}
+
+bool remove_unwind_tables(std::span<std::byte> module) noexcept {
+  const Object object(module);
+  std::array<std::size_t, kUnwindTables.size()> tables{};
+  std::array<Elf64_Shdr, kUnwindTables.size()> headers{};
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    const auto found = object.is_module() ? object.find_section(kUnwindTables[i]) : std::nullopt;
+    const auto header = found ? object.section(*found) : std::nullopt;
+    if (!header || (header->sh_flags & SHF_ALLOC) == 0) {
+      return false;
+    }
+    tables[i] = *found;
+    headers[i] = *header;
+  }
+  // Found by name even if it takes no memory; the first of the names is empty.
+  if (!object.has_name(0, "")) {
+    return false;
+  }
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    headers[i].sh_name = 0;
+    object.drop_section(tables[i], headers[i]);
+  }
+  return true;
 }
 
 }  // namespace pyro::guest

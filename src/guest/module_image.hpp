@@ -12,4 +12,9 @@ namespace pyro::guest {
 /// Gives how many calls there were; 0, and nothing is changed, if the file is anything else or not as it should be.
 std::size_t remove_trace_calls(std::span<std::byte> module) noexcept;
 
+/// Takes the tables for unwinding the stack out of a module (ELF, x86-64). The kernel sorts them while it loads one, a third
+/// of what is left of that work; without them it marks the callers of a module's functions in its own messages as
+/// guesses. Gives whether they were there; if not, or if the file is anything else, nothing is changed.
+bool remove_unwind_tables(std::span<std::byte> module) noexcept;
+
 }  // namespace pyro::guest

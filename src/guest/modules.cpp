@@ -37,8 +37,8 @@ base::Result<ModuleLoader> ModuleLoader::open() {
 
 namespace {
 
-// Without its signature and trace calls if the kernel takes it so; errno says why not. See size_without_signature() and
-// remove_trace_calls().
+// Without its signature, trace calls and unwind tables if the kernel takes it so; errno says why not. See
+// size_without_signature() and guest/module_image.hpp.
 bool insert(const base::Fd& fd, bool compressed) {
   if (!compressed) {
     struct stat info {};
@@ -48,6 +48,7 @@ bool insert(const base::Fd& fd, bool compressed) {
     if (image != MAP_FAILED) {
       const std::span module(static_cast<std::byte*>(image), size);
       remove_trace_calls(module);
+      remove_unwind_tables(module);
       const std::size_t used = size_without_signature(module);
       const bool done = ::syscall(SYS_init_module, image, used, "") == 0 || errno == EEXIST;
       ::munmap(image, size);

@@ -27,5 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require((calls == 0) == (module == before));
   // Each has a relocation of its own.
   require(calls <= size / sizeof(Elf64_Rela));
+  const std::vector<std::byte> between = module;
+  const bool removed = pyro::guest::remove_unwind_tables(module);
+  require(removed == (module != between));
   return 0;
 }
