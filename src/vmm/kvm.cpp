@@ -161,6 +161,13 @@ base::Status Vm::set_host_pages(std::uint64_t tss_gpa, std::uint64_t identity_ma
   return base::success();
 }
 
+base::Status Vm::disable_performance_counters() {
+  kvm_enable_cap capability{};
+  capability.cap = KVM_CAP_PMU_CAPABILITY;
+  capability.args[0] = KVM_PMU_CAP_DISABLE;
+  return set(fd_, KVM_ENABLE_CAP, capability, "to take a guest's performance counters away");
+}
+
 base::Status Vm::create_interrupt_controller() {
   if (::ioctl(fd_.get(), KVM_CREATE_IRQCHIP, 0) != 0) {
     return kvm_refuses("to create interrupt controllers");

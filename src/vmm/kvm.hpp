@@ -57,6 +57,8 @@ class Vm {
   base::Status set_memory(std::uint32_t slot, std::uint64_t gpa, std::uint64_t size_bytes, void* host, bool read_only);
   /// Where Intel hosts keep four pages for themselves (4.35, 4.36).
   base::Status set_host_pages(std::uint64_t tss_gpa, std::uint64_t identity_map_gpa);
+  /// The guest gets no performance counters (KVM_CAP_PMU_CAPABILITY, 8.35); before the first vCPU.
+  base::Status disable_performance_counters();
   /// Local APICs, IOAPIC and PIC in the kernel (4.24); before the first vCPU.
   base::Status create_interrupt_controller();
   /// Writing to `eventfd` raises interrupt line `gsi`, as one edge (4.75).

@@ -118,6 +118,10 @@ base::Result<std::unique_ptr<Monitor>> Monitor::create(MonitorConfig config) {
   // The order is KVM's: interrupt controllers before vCPUs and before what is connected to them.
   PYRO_TRY(monitor->vm_.set_host_pages(layout::kTssGpa, layout::kIdentityMapGpa));
   PYRO_TRY(monitor->vm_.create_interrupt_controller());
+  // CPUID says nothing of the four that every AMD processor has. Before 5.18 they cannot be taken away.
+  if ((monitor->kvm_.extension(KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE) != 0) {
+    PYRO_TRY(monitor->vm_.disable_performance_counters());
+  }
   PYRO_TRY(monitor->add_memory());
   PYRO_TRY(monitor->add_serial());
   PYRO_TRY(monitor->add_devices());

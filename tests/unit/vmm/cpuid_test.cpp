@@ -53,6 +53,38 @@ TEST_SUITE("vmm") {
     CHECK((find(guest, 0x40000001)->eax & 1U << 4) == 0);
   }
 
+  TEST_CASE("cpuid: leaves and features that nobody has looked at → not seen") {
+    CpuidEntries host = everything();
+    for (const std::uint32_t function : {0x21U, 0x24U, 0x40000010U, 0x80000026U, 0xc0000001U}) {
+      host.push_back(entry(function));
+    }
+    for (const std::uint32_t index : {1U, 2U, 3U}) {
+      host.push_back(entry(0x7, index));
+    }
+    const CpuidEntries guest = guest_cpuid(host, 0, 1, true);
+    for (const std::uint32_t function : {0x21U, 0x24U, 0x40000010U, 0x80000026U, 0xc0000001U}) {
+      CHECK(find(guest, function) == nullptr);
+    }
+    CHECK(find(guest, 0x7)->eax == 2);
+    CHECK(find(guest, 0x7, 3) == nullptr);
+    CHECK((find(guest, 0x7)->ecx & 1U << 7) == 0);          // CET, shadow stacks
+    CHECK((find(guest, 0x7)->edx & 1U << 20) == 0);         // CET, indirect branches
+    CHECK((find(guest, 0x7, 1)->eax & 1U << 19) == 0);      // WRMSRNS
+    CHECK((find(guest, 0x40000001)->eax >> 25) == 0);       // of a later KVM
+    CHECK((find(guest, 0x80000001)->ecx & 1U << 23) == 0);  // performance counters of the core
+    CHECK(find(guest, 0x80000008)->edx == 0);
+  }
+
+  TEST_CASE("cpuid: what programs compute with → seen") {
+    const CpuidEntries guest = guest_cpuid(everything(), 0, 1, true);
+    CHECK((find(guest, 0x1)->ecx & (1U << 12 | 1U << 20 | 1U << 25 | 1U << 28 | 1U << 30)) ==
+          (1U << 12 | 1U << 20 | 1U << 25 | 1U << 28 | 1U << 30));  // FMA, SSE4.2, AES, AVX, RDRAND
+    CHECK((find(guest, 0x7)->ebx & (1U << 5 | 1U << 16 | 1U << 29)) ==
+          (1U << 5 | 1U << 16 | 1U << 29));  // AVX2, AVX512F, SHA
+    CHECK((find(guest, 0x80000001)->edx & (1U << 20 | 1U << 26 | 1U << 29)) == (1U << 20 | 1U << 26 | 1U << 29));
+    CHECK((find(guest, 0x40000001)->eax & (1U << 3 | 1U << 24)) == (1U << 3 | 1U << 24));  // a stable clock
+  }
+
   TEST_CASE("cpuid: any host → a hypervisor is announced, and the timer that KVM has") {
     CpuidEntries host{entry(0, 0, 0xd), entry(0x1, 0, 0)};
     CHECK(find(guest_cpuid(host, 0, 1, true), 0x1)->ecx == 0x81000000);
