@@ -15,6 +15,7 @@ struct RunEnd {
     powered_off,   // the guest asked for it
     reset,         // the guest asked for a reset
     triple_fault,  // a vCPU shut itself down
+    not_emulated,  // the guest's kernel did what KVM cannot do for it
     failed,        // KVM could not go on
   };
   Kind kind = Kind::failed;

@@ -148,8 +148,11 @@ bool VcpuThread::handle_exit() {
                          static_cast<std::uint64_t>(run.fail_entry.hardware_entry_failure_reason)));
       return false;
     case KVM_EXIT_INTERNAL_ERROR:
-      report(RunEnd::Kind::failed, fmt::format("KVM could not emulate what the guest did (suberror {})",
-                                               static_cast<std::uint32_t>(run.internal.suberror)));
+      // An emulation that fails is the guest's doing: its kernel alone can bring it about (of its programs KVM makes an
+      // invalid instruction), at any address that is not RAM.
+      report(run.internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? RunEnd::Kind::not_emulated : RunEnd::Kind::failed,
+             fmt::format("KVM could not emulate what the guest did (suberror {})",
+                         static_cast<std::uint32_t>(run.internal.suberror)));
       return false;
     default:
       report(RunEnd::Kind::failed, fmt::format("KVM left the guest for a reason that was not asked for ({})",

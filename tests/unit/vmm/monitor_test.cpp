@@ -43,6 +43,12 @@ constexpr auto kMagic =
     "\x66\xba\xf8\x03\xee\xc1\xe8\x08\xee\xc1\xe8\x08\xee\xc1\xe8\x08\xee"
     "\x66\xba\x00\x06\xb0\x34\xee\xf4\xeb\xfd"sv;
 
+// The same address; lock cmpxchg16b [rbx], which KVM does for RAM only.
+constexpr auto kNotEmulated =
+    "\xb8\x83\x00\x00\xd0\x48\x89\x04\x25\x00\x54\x00\x00"
+    "\xc7\x04\x25\x18\x40\x00\x00\x03\x50\x00\x00"
+    "\xbb\x00\x00\x00\xd0\xf0\x48\x0f\xc7\x0b\xf4\xeb\xfd"sv;
+
 base::Fd file_of(std::string_view bytes, std::uint64_t size) {
   auto fd = base::make_memfd("test");
   REQUIRE(fd.ok());
@@ -168,6 +174,16 @@ TEST_SUITE("vmm") {
     REQUIRE(end.has_value());
     CHECK_MESSAGE(end->kind == RunEnd::Kind::powered_off, end->detail);
     CHECK(guest.text() == "virt");
+  }
+
+  TEST_CASE("monitor: an instruction that KVM does not emulate, on a device's register → the guest's doing") {
+    if (!has_kvm()) {
+      return;
+    }
+    Guest guest(kNotEmulated);
+    const auto end = guest.wait_end();
+    REQUIRE(end.has_value());
+    CHECK(end->kind == RunEnd::Kind::not_emulated);
   }
 
   TEST_CASE("monitor: halted with interrupts off → for ever; with interrupts on, or computing → not") {
