@@ -33,7 +33,8 @@ class BlockBackend {
   virtual int flush() noexcept = 0;
   /// Reads as zero afterwards where it is cheap, and frees the host's disk.
   virtual int discard(std::uint64_t offset, std::uint64_t length) noexcept = 0;
-  /// Reads as zero afterwards.
+  /// Reads as zero afterwards. EOPNOTSUPP where that would mean writing all of it: a range may be large, and the driver,
+  /// who can write zeros as well, does it in requests of usual size.
   virtual int write_zeroes(std::uint64_t offset, std::uint64_t length) noexcept = 0;
 
   /// What a snapshot needs besides the files themselves.

@@ -2,8 +2,6 @@
 
 #include "devices/vectored_io.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 
 #include <sys/stat.h>
@@ -45,8 +43,7 @@ int FileDisk::discard(std::uint64_t offset, std::uint64_t length) noexcept {
 }
 
 int FileDisk::write_zeroes(std::uint64_t offset, std::uint64_t length) noexcept {
-  const int error = punch(offset, length);
-  return error == EOPNOTSUPP ? write_zero_bytes(offset, length) : error;
+  return punch(offset, length);
 }
 
 int FileDisk::punch(std::uint64_t offset, std::uint64_t length) noexcept {
@@ -57,21 +54,6 @@ int FileDisk::punch(std::uint64_t offset, std::uint64_t length) noexcept {
     return 0;
   }
   return punch_hole(file_.get(), offset, length);
-}
-
-int FileDisk::write_zero_bytes(std::uint64_t offset, std::uint64_t length) noexcept {
-  static constexpr std::array<std::byte, 4096> kZeroes{};
-  while (length > 0) {
-    const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeroes.size()));
-    // Only read from; iovec knows no const.
-    iovec piece{const_cast<std::byte*>(kZeroes.data()), step};
-    if (const int error = write_fully(file_.get(), offset, {&piece, 1})) {
-      return error;
-    }
-    offset += step;
-    length -= step;
-  }
-  return 0;
 }
 
 }  // namespace pyro::devices

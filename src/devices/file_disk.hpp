@@ -30,7 +30,6 @@ class FileDisk final : public BlockBackend {
 
  private:
   int punch(std::uint64_t offset, std::uint64_t length) noexcept;
-  int write_zero_bytes(std::uint64_t offset, std::uint64_t length) noexcept;
   FileDisk(base::Fd file, std::uint64_t size_bytes, Access access) noexcept
       : file_(std::move(file)), size_bytes_(size_bytes), access_(access) {}
 

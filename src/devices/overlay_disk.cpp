@@ -207,11 +207,7 @@ int OverlayDisk::write_zeroes(std::uint64_t offset, std::uint64_t length) noexce
   if (first >= last) {
     return zero_bytes(offset, length);
   }
-  const int error = zero_clusters(first, last);
-  if (error == EOPNOTSUPP) {
-    return zero_bytes(offset, length);
-  }
-  if (error != 0) {
+  if (const int error = zero_clusters(first, last)) {
     return error;
   }
   const std::uint64_t first_offset = std::uint64_t{first} << cluster_shift_;

@@ -22,6 +22,9 @@ constexpr std::uint64_t kPageBytes = 4096;  // 5.5.6: whatever the guest's own p
 // guest: each may cost a system call.
 constexpr std::size_t kMaxPagesPerRequest = 256;
 constexpr std::size_t kMaxRangesPerReport = 32;
+// Linux reports blocks of 4 MiB at most. Giving back takes time for each page that is there, so what is named beyond this
+// stays with the guest.
+constexpr std::uint64_t kMaxBytesPerReport = std::uint64_t{128} << 20;
 
 // 5.5.4: num_pages, actual.
 constexpr std::uint64_t kActualOffset = 4;
@@ -92,8 +95,11 @@ void Balloon::inflate(const Chain& chain) noexcept {
 // Each buffer is a range that the guest does not use now (5.5.6.7).
 void Balloon::report(const Chain& chain) noexcept {
   const auto ranges = chain.writable();
+  std::uint64_t left = kMaxBytesPerReport;
   for (const Buffer& range : ranges.first(std::min(ranges.size(), kMaxRangesPerReport))) {
-    discard(range.gpa, range.size);
+    const std::uint64_t size = std::min<std::uint64_t>(range.size, left);
+    discard(range.gpa, size);
+    left -= size;
   }
 }
 

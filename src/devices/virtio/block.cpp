@@ -1,6 +1,7 @@
 #include "devices/virtio/block.hpp"
 
 #include <array>
+#include <cerrno>
 
 namespace pyro::devices::virtio {
 
@@ -206,8 +207,8 @@ std::uint8_t Block::change_ranges(const Chain& chain, std::uint32_t type) noexce
       return VIRTIO_BLK_S_IOERR;
     }
     const std::uint64_t offset = range.sector * kSectorBytes;
-    if ((discard ? backend_->discard(offset, length) : backend_->write_zeroes(offset, length)) != 0) {
-      return VIRTIO_BLK_S_IOERR;
+    if (const int error = discard ? backend_->discard(offset, length) : backend_->write_zeroes(offset, length)) {
+      return error == EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
     }
   }
   return VIRTIO_BLK_S_OK;

@@ -185,6 +185,15 @@ TEST_SUITE("devices") {
     CHECK(f.request(11, 0, {{kData, 17 * 16}}) == 1);
   }
 
+  TEST_CASE("virtio-blk: a host file system without holes → zeros are the driver's to write, other errors are errors") {
+    Fixture f;
+    f.disk->error = EOPNOTSUPP;
+    CHECK(f.range(13, 8, 1, 1) == 2);
+    f.disk->error = EIO;
+    CHECK(f.range(13, 8, 1, 1) == 1);
+    CHECK(f.range(11, 8, 1) == 1);
+  }
+
   TEST_CASE("virtio-blk: a read-only disk → writes fail, discards are unsupported") {
     Fixture f(true);
     CHECK(f.request(1, 0, {{kData, 512}}) == 1);

@@ -83,6 +83,26 @@ TEST_SUITE("devices") {
     }
   }
 
+  TEST_CASE("virtio-balloon: one report of far more than Linux reports → what goes beyond stays with the guest") {
+    constexpr std::uint64_t kMib = 1 << 20;
+    const memory::Range large{0, 256 * kMib};
+    auto memory = memory::GuestMemory::create({&large, 1}, memory::GuestMemory::Backing::anonymous);
+    REQUIRE(memory.ok());
+    test::FakeIrq irq;
+    MmioTransport transport(*memory, irq, std::make_unique<Balloon>(*memory), {});
+    test::FakeDriver driver(*memory, transport);
+    REQUIRE(driver.start());
+    driver.poke(16 * kMib, std::uint64_t{1});
+    driver.poke(200 * kMib, std::uint64_t{2});
+    const std::uint32_t most = 96 * kMib;
+    driver.add(4, {{16 * kMib, most, true}, {112 * kMib, most, true}});
+    driver.kick(4);
+    REQUIRE(driver.take(4));
+    CHECK(driver.peek<std::uint64_t>(16 * kMib) == 0);
+    CHECK(driver.peek<std::uint64_t>(200 * kMib) == 2);
+    CHECK(static_cast<Balloon&>(transport.device()).discarded_bytes() == 128 * kMib);
+  }
+
   TEST_CASE("virtio-balloon: inflated → those pages are given back, page numbers outside of memory do nothing") {
     DeviceFixture f;
     for (std::uint64_t page = 0x300; page < 0x304; ++page) {
