@@ -7,6 +7,8 @@
 #include "client/kvm_probe.hpp"
 #include "client/log_ring.hpp"
 
+#include <map>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -42,7 +44,28 @@ TEST_CASE("engine: kvm where it is not usable → UNSUPPORTED with the reason, n
     CHECK(choice.error().message.find("the reason") != std::string::npos);
   }
   CHECK(choose_engine(PYRO_ENGINE_KVM, KvmProbe{PYRO_KVM_ACCELERATED, "fast"}).ok());
-  CHECK(choose_engine(PYRO_ENGINE_AUTO, KvmProbe{PYRO_KVM_EMULATING, "slow"})->engine == PYRO_ENGINE_SOFTWARE);
+}
+
+TEST_CASE("engine: auto → kvm where it is accelerated, else software with the reason") {
+  CHECK(choose_engine(PYRO_ENGINE_AUTO, KvmProbe{PYRO_KVM_ACCELERATED, "fast"})->engine == PYRO_ENGINE_KVM);
+  for (const auto state : {PYRO_KVM_ABSENT, PYRO_KVM_NO_PERMISSION, PYRO_KVM_EMULATING}) {
+    const auto choice = choose_engine(PYRO_ENGINE_AUTO, KvmProbe{state, "the reason"});
+    REQUIRE(choice.ok());
+    CHECK(choice->engine == PYRO_ENGINE_SOFTWARE);
+    CHECK(choice->why == "the reason");
+  }
+}
+
+TEST_CASE("engine: each state of /dev/kvm but the best → a remedy that fits it") {
+  const std::map<pyro_kvm_state, std::string> words{{PYRO_KVM_ABSENT, "kvm_intel"},
+                                                    {PYRO_KVM_NO_PERMISSION, "usermod -aG kvm"},
+                                                    {PYRO_KVM_EMULATING, "hardware virtualization"},
+                                                    {PYRO_KVM_ACCELERATED, ""}};
+  for (const auto& [state, word] : words) {
+    const std::string remedy = kvm_remedy(state);
+    CHECK(remedy.empty() == word.empty());
+    CHECK(remedy.find(word) != std::string::npos);
+  }
 }
 
 TEST_CASE("engine: kvm states → names that survive a round trip; an unknown one counts as emulating") {
