@@ -27,11 +27,43 @@ sys.path.insert(0, os.path.join(HERE, "../kvm-host"))
 from boot_files import cpio, regular  # noqa: E402 pylint: disable=wrong-import-position
 
 MIB = 1024 * 1024
+TRACING = "/sys/kernel/tracing"
 ENVIRONMENT = "debian:12"
 BUILD = os.path.abspath(os.environ.get("PYRO_TEST_BINARY_DIR", os.path.join(HERE, "../../build")))
 WARM_BYTES = 2 << 30
 SHA256 = ["sh", "-c", "head -c 64M /dev/zero | sha256sum"]
 LOOP = ["python3", "-c", "x = 0\nfor i in range(3000000): x += i * i"]
+
+
+class ExitTrace:
+    """Counts why guests leave for their host while it is in use ('with'); `kinds` has the counts then."""
+
+    def __init__(self):
+        self.kinds = {}
+        self.usable = subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING], stderr=subprocess.DEVNULL,
+                                     check=False).returncode in (0, 32) and os.path.exists(f"{TRACING}/events/kvm")
+
+    @staticmethod
+    def write(name, text):
+        """Sets a file of tracefs."""
+        with open(os.path.join(TRACING, name), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def __enter__(self):
+        if self.usable:
+            self.write("buffer_size_kb", "8192")
+            self.write("trace", "")
+            self.write("events/kvm/kvm_exit/enable", "1")
+        return self
+
+    def __exit__(self, *_):
+        if not self.usable:
+            return
+        self.write("events/kvm/kvm_exit/enable", "0")
+        with open(os.path.join(TRACING, "trace"), encoding="ascii", errors="replace") as file:
+            for line in file:
+                if match := re.search(r"kvm_exit:.* reason (\S+)", line):
+                    self.kinds[match[1]] = self.kinds.get(match[1], 0) + 1
 
 
 class Bench(Figures):
@@ -106,8 +138,7 @@ class Bench(Figures):
         def statistics_of(pid):
             found = {}
             for folder in glob.glob(f"/sys/kernel/debug/kvm/{pid}-*/"):
-                for name in ("exits", "io_exits", "mmio_exits", "halt_exits", "irq_exits", "insn_emulation",
-                             "request_irq_exits", "signal_exits", "pf_taken", "irq_injections"):
+                for name in ("exits", "mmio_exits", "irq_injections"):
                     paths = [folder + name, *glob.glob(f"{folder}vcpu*/{name}")]
                     for path in paths:
                         try:
@@ -118,11 +149,18 @@ class Bench(Figures):
                             continue
             return found
         subprocess.run(["mount", "-t", "debugfs", "debugfs", "/sys/kernel/debug"], stderr=subprocess.DEVNULL, check=False)
-        operation, _ = self.start(["sleep", "99"])
+        our_trace, their_trace = ExitTrace(), ExitTrace()
+        with our_trace:
+            operation, _ = self.start(["sleep", "99"])
         with operation:
             ours = statistics_of(self.supervisor())
-        with boot(*files) as guest:
+        with their_trace:
+            guest = boot(*files)
+        with guest:
             theirs = statistics_of(guest.process.pid)
+        for kind in sorted({*our_trace.kinds, *their_trace.kinds}, key=lambda kind: -our_trace.kinds.get(kind, 0)):
+            self.add(f"boot: exits of kind {kind}, pyro", our_trace.kinds.get(kind, 0), "")
+            self.add(f"boot: exits of kind {kind}, QEMU", their_trace.kinds.get(kind, 0), "")
         for name in theirs:
             self.add(f"boot: {name}, pyro", ours.get(name, 0), "")
             self.add(f"boot: {name}, QEMU", theirs[name], "")
@@ -181,8 +219,8 @@ class Bench(Figures):
             self.add(f"{name}, QEMU", min(theirs) / 2e6, "ms")
             self.add(f"{name}", min(ours) / min(theirs), "x", 1.02, "QEMU microvm")
 
-    def disks(self):
-        """MiB/s of files as the guest reads them, and of the same amount read on the host."""
+    def disks(self, root):
+        """MiB/s of files as the guest reads them, and of the root image `root` as the host does."""
         script = ("f=$(find / -xdev -type f -size +4M 2>/dev/null | xargs ls -S | head -12); cat $f >/dev/null; "
                   "n=$(cat $f | wc -c); s=$(date +%s%N); cat $f >/dev/null; e=$(date +%s%N); echo $n $((e - s)); "
                   "dd if=/dev/zero of=/workspace/f bs=1M count=128 conv=fsync 2>/dev/null; s=$(date +%s%N); "
@@ -192,12 +230,12 @@ class Bench(Figures):
         for name, line in zip(("pmem (root image) read", "virtio-blk (scratch, direct) read"), lines):
             size, nanoseconds = map(int, line.split())
             self.add(name, size / MIB / (nanoseconds / 1e9), "MiB/s")
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(bytes(128 * MIB))
-            file.flush()
+        for _ in range(2):  # what is not in the page cache is read by the first
             start = time.monotonic()
-            subprocess.run(["cat", file.name], stdout=subprocess.DEVNULL, check=True)
-            self.add("host: read of a cached file", 128 / (time.monotonic() - start), "MiB/s")
+            with open(root, "rb") as file:
+                size = sum(len(data) for data in iter(lambda: file.read(MIB), b""))
+            seconds = time.monotonic() - start
+        self.add("host: read of the same root image, cached", size / MIB / seconds, "MiB/s")
 
     def streams(self):
         """Guest to client."""
@@ -218,7 +256,7 @@ class Bench(Figures):
             self.cold_boot(files)
             if not self.options.boot_only:
                 self.work(files)
-                self.disks()
+                self.disks(files[2])
                 self.streams()
                 home = os.environ.get("PYRO_HOME") or os.path.join(
                     os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "pyro")
