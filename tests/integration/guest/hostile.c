@@ -3,12 +3,15 @@
  * environment runs it; sent in over standard input by tests/integration/test_hostile_guest.py.
  *
  *   end HOW        ends the whole guest, not just the commands' namespace: halt (all CPUs in cli; hlt),
- *                  power-off, reboot, triple-fault, panic
+ *                  power-off, reboot, triple-fault, panic; console (stops the agent, takes the console from its
+ *                  driver, does what "all" does, and powers off)
+ *   flood KIB      writes that many KiB to the serial port
  *   ports          writes and reads every I/O port but those that end the guest, in all widths
  *   registers ID   takes the virtio device with this ID from its driver; random accesses to its registers
  *   rings ID       the same, with queues that break the rules one way after the other
+ *   all ID         both, queues first
  *
- * ports, registers and rings print "survived" and a count when they are through.
+ * All but end print "survived" and a count when they are through; end console does so on the serial console.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,6 +25,7 @@
 #include <sys/io.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -61,8 +65,13 @@ static uint64_t chance(void) {
 /* ---- end HOW: a command is in a namespace of its own, which is all that its reboot(2) ends. So the kernel is told
  * to run this program as the handler of core dumps, which makes it a process of the first namespace. */
 
+static void abuse_console(void);
+
 static void end_from_inside(const char* how) {
-  if (strcmp(how, "panic") == 0) {
+  if (strcmp(how, "console") == 0) {
+    abuse_console();
+    reboot(RB_POWER_OFF);
+  } else if (strcmp(how, "panic") == 0) {
     write_text("/proc/sysrq-trigger", "c");
   } else if (strcmp(how, "halt") == 0) {
     reboot(RB_HALT_SYSTEM);
@@ -143,6 +152,19 @@ static void abuse_ports(void) {
     accesses += 4;
   }
   printf("survived %lu\n", accesses);
+}
+
+static void flood(int kib) {
+  static char line[1024];
+  unsigned long bytes;
+  memset(line, 'x', sizeof(line));
+  if (iopl(3) != 0) {
+    die("iopl");
+  }
+  for (bytes = 0; bytes < (unsigned long)kib << 10; bytes += sizeof(line)) {
+    outsb(0x3f8, line, sizeof(line));
+  }
+  printf("survived %lu\n", bytes);
 }
 
 /* ---- a virtio-mmio device without its driver */
@@ -482,13 +504,14 @@ static void break_a_rule(unsigned way, unsigned queue, struct pages* p) {
   (void)get(kStatus);
 }
 
-static void abuse_rings(void) {
+/* Bit n of `spared`: not queue n. */
+static void abuse_rings(unsigned spared) {
   struct pages* p = make_pages();
   unsigned long rounds = 0;
   for (unsigned way = 0; way < 60; ++way) {
     for (unsigned queue = 0; queue < 6; ++queue) {
       set(kQueueSel, queue);
-      if (get(kQueueNumMax) != 0) {
+      if (get(kQueueNumMax) != 0 && !(spared >> queue & 1)) {
         break_a_rule(way, queue, p);
         ++rounds;
       }
@@ -498,6 +521,32 @@ static void abuse_rings(void) {
   printf("survived %lu\n", rounds);
 }
 
+static void abuse_device(unsigned id) {
+  take_device(id);
+  abuse_rings(0);
+  abuse_registers();
+}
+
+/* The agent restarts the guest as soon as its port is gone, unless something holds it. */
+static void abuse_console(void) {
+  const int console = open("/dev/console", O_WRONLY | O_CLOEXEC);
+  if (console < 0 || dup2(console, STDOUT_FILENO) < 0 || dup2(console, STDERR_FILENO) < 0) {
+    return;
+  }
+  if (ptrace(PTRACE_SEIZE, 1, NULL, NULL) != 0 || ptrace(PTRACE_INTERRUPT, 1, NULL, NULL) != 0 ||
+      waitpid(1, NULL, __WALL) != 1) {
+    die("stopping the agent");
+  }
+  mkdir("/tmp", 0700);
+  take_device(3);
+  /* What the queues to the host carry is taken for the agent's words and ends the VM: these two come last. */
+  abuse_rings(1U << 1 | 1U << 5);
+  abuse_registers();
+  fflush(stdout);
+  abuse_rings(0);
+  fflush(stdout);
+}
+
 int main(int argc, char** argv) {
   if (argc == 3 && strcmp(argv[1], "inside") == 0) {
     end_from_inside(argv[2]);
@@ -505,6 +554,8 @@ int main(int argc, char** argv) {
   }
   if (argc == 3 && strcmp(argv[1], "end") == 0) {
     end_guest(argv[2]);
+  } else if (argc == 3 && strcmp(argv[1], "flood") == 0) {
+    flood(atoi(argv[2]));
   } else if (argc == 2 && strcmp(argv[1], "ports") == 0) {
     abuse_ports();
   } else if (argc == 3 && strcmp(argv[1], "registers") == 0) {
@@ -512,9 +563,11 @@ int main(int argc, char** argv) {
     abuse_registers();
   } else if (argc == 3 && strcmp(argv[1], "rings") == 0) {
     take_device((unsigned)atoi(argv[2]));
-    abuse_rings();
+    abuse_rings(0);
+  } else if (argc == 3 && strcmp(argv[1], "all") == 0) {
+    abuse_device((unsigned)atoi(argv[2]));
   } else {
-    fprintf(stderr, "usage: hostile end HOW | ports | registers ID | rings ID\n");
+    fprintf(stderr, "usage: hostile end HOW | flood KIB | ports | registers ID | rings ID | all ID\n");
     return 2;
   }
   return 0;
