@@ -1,10 +1,12 @@
 """Many at once, and inside host programs with habits of their own."""
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, pyro, wait_until
@@ -16,11 +18,24 @@ SMALL = {"mem_mib": 256, "timeout_seconds": 120, "boot_timeout_seconds": 200}
 
 class Concurrency(VmTest):
     def test_eight_processes(self):
-        running = [subprocess.Popen([PYRO, "run", "--boot-timeout", "200", "--mem-mib", "256", BASE, "--", "echo", str(i)],
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in range(8)]
+        # Each holds its VM until all eight have started: by a line of input.
+        words = [PYRO, "run", "--boot-timeout", "200", "--timeout", str(DEADLINE), "--mem-mib", "256", BASE, "--",
+                 "sh", "-c", 'echo on; read -r line; echo "$line"']
+        running = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                   for _ in range(8)]
+        for process in running:
+            self.addCleanup(process.communicate)
+            self.addCleanup(process.kill)
+        end = time.monotonic() + DEADLINE
+        for process in running:
+            ready = select.select([process.stdout], [], [], max(0, end - time.monotonic()))[0]
+            self.assertTrue(ready, "a VM has not started")
+            self.assertEqual(process.stdout.readline(), b"on\n")
+        self.assertGreaterEqual(len(self.left_over()), 8)
         for number, process in enumerate(running):
-            out, err = process.communicate(timeout=DEADLINE)
-            self.assertEqual((process.returncode, out), (0, f"{number}\n".encode()), err)
+            self.assertIsNone(process.poll())
+            out, err = process.communicate(b"%d\n" % number, timeout=DEADLINE)
+            self.assertEqual((process.returncode, out), (0, b"%d\n" % number), err)
 
     def test_twenty_threads(self):
         results = {}
