@@ -1,13 +1,18 @@
 """The jail of pyro-vm: what it forbids, in the real program, and what a running one still holds."""
+import collections
 import os
+import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import unittest
 
-from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, helpers, processes, wait_until
+from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, processes, wait_until
 
 PYRO_VM = os.path.join(os.path.dirname(os.path.realpath(PYRO)), "../libexec/pyro/pyro-vm")
 KINDS = ("main", "vcpu", "block", "supervisor")
+RULES = os.path.join(os.path.dirname(__file__), "../../src/jail/seccomp_rules.cpp")
 PRIVATE_UID_BASE = 0x70000000
 # The software engine is a process of its own below the supervisor.
 HAS_ENGINE_PROCESS = ENGINE == "software"
@@ -51,40 +56,107 @@ class Attempts(unittest.TestCase):
             self.assertEqual(jail_test(*words).returncode, 2)
 
 
-class Running(VmTest):
-    def test_a_running_supervisor_is_confined(self):
-        process = subprocess.Popen([PYRO, "run", "--timeout", "none", BASE, "--", "sh", "-c", "echo up; sleep 999"],
-                                   stdout=subprocess.PIPE)
-        try:
-            self.assertEqual(process.stdout.readline(), b"up\n")
-            expected = 2 if HAS_ENGINE_PROCESS else 1
-            wait_until(lambda: len(helpers() - self.helpers_before) == expected, 5, "no helpers")
-            table = processes()
-            found = helpers() - self.helpers_before
-            supervisor = next(pid for pid in found if table[pid][1] == "pyro-vm")
-            for pid in found:
-                self.check_privileges(pid, supervisor)
-            if HAS_ENGINE_PROCESS:
-                self.check_supervisor_of_engine(supervisor)
-            if HAS_ENGINE_PROCESS and os.geteuid() == 0:
-                self.check_descriptors(supervisor)
-                self.check_network((found - {supervisor}).pop())
-        finally:
-            process.kill()
-            process.wait(DEADLINE)
-            process.stdout.close()
+def thread_names(pid):
+    """Its threads as {tid: name}, without those that KVM runs in the name of the process."""
+    names = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/comm", encoding="utf-8") as file:
+            name = file.read().strip()
+        if not name.startswith("kvm-"):
+            names[int(tid)] = name
+    return names
 
-    def check_privileges(self, pid, supervisor):
-        status = status_of(pid)
-        self.assertEqual(status["Seccomp"], "2")
+
+def allowed_calls():
+    """Names of the system calls that the table behind the filters has, without those of sanitizers."""
+    with open(RULES, encoding="utf-8") as file:
+        text = file.read()
+    return set(re.findall(r'\{"(\w+)",', text[:text.index("sanitizer_rules()")]))
+
+
+class Running(VmTest):
+    def start(self):
+        """A VM with two vCPUs that runs the lines of its input: its process."""
+        process = subprocess.Popen([PYRO, "run", "--timeout", str(DEADLINE), "--vcpu-count", "2", BASE, "--", "sh", "-c",
+                                    'echo up; while read -r line; do eval "$line"; done'],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.wait, DEADLINE)
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.readline(), b"up\n")
+        expected = 2 if HAS_ENGINE_PROCESS else 1
+        wait_until(lambda: len(self.left_over()) == expected, 5, "no helpers")
+        return process
+
+    def supervisor(self):
+        table = processes()
+        return next(pid for pid in self.left_over() if table[pid][1] == "pyro-vm")
+
+    def tearDown(self):
+        self.doCleanups()
+        super().tearDown()
+
+    def test_a_running_supervisor_is_confined(self):
+        self.start()
+        found, supervisor = self.left_over(), self.supervisor()
+        for pid in found:
+            for tid in thread_names(pid):
+                self.check_privileges(f"{pid}/task/{tid}", supervisor)
+            with open(f"/proc/{pid}/limits", encoding="ascii") as file:
+                self.assertRegex(file.read(), r"Max core file size +0 +0 ")
+        if HAS_ENGINE_PROCESS:
+            self.check_supervisor_of_engine(supervisor)
+        else:
+            self.assertEqual(sorted(thread_names(supervisor).values()), ["pyro-block", "pyro-vcpu-0", "pyro-vcpu-1", "pyro-vm"])
+        if HAS_ENGINE_PROCESS and os.geteuid() == 0:
+            self.check_descriptors(supervisor)
+            self.check_network((found - {supervisor}).pop())
+
+    @unittest.skipIf(HAS_ENGINE_PROCESS, "QEMU has its own filter")
+    @unittest.skipUnless(shutil.which("strace") and os.geteuid() == 0, "no strace here, or no root")
+    def test_a_running_monitor_makes_no_call_that_is_not_in_the_table(self):
+        process = self.start()
+        supervisor = self.supervisor()
+        threads = thread_names(supervisor)
+        calls = collections.defaultdict(set)
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as trace:
+            # Also the requests of ioctl, and no data.
+            with subprocess.Popen(["strace", "-f", "-s", "0", "-p", str(supervisor), "-o", trace.name],
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as tracer:
+                try:
+                    wait_until(lambda: os.path.getsize(trace.name) > 0, 30, "strace does not trace")
+                    for line in (b"head -c 3M /dev/urandom >f; sync; echo 3 >/proc/sys/vm/drop_caches; wc -c <f",
+                                 b"rm f; sync; fstrim /workspace; echo $?",
+                                 b"for i in 1 2 3 4; do head -c 100 /dev/urandom | od & done >/dev/null; wait; echo $?"):
+                        process.stdin.write(line + b"\n")
+                        process.stdin.flush()
+                        self.assertEqual(process.stdout.readline(), b"3145728\n" if b"wc" in line else b"0\n")
+                finally:
+                    tracer.send_signal(signal.SIGINT)
+                    tracer.communicate(timeout=DEADLINE)
+            for line in trace:
+                # A call, or the end of one that another thread's came between.
+                if call := re.match(r"(\d+) +(?:<\.\.\. )?(\w+)(?:\(\d+, (KVM_\w+)| resumed|\()", line):
+                    calls[threads[int(call[1])]].update(filter(None, call.groups()[1:]))
+        self.assertIsNone(process.poll())
+        self.assertIn("KVM_RUN", calls["pyro-vcpu-0"] | calls["pyro-vcpu-1"])
+        self.assertTrue(calls["pyro-block"] & {"pwritev", "pwritev2", "pwrite64"}, calls)
+        self.assertIn("epoll_wait", calls["pyro-vm"])
+        allowed = allowed_calls()
+        self.assertGreater(len(allowed), 40)
+        for name, made in calls.items():
+            self.assertEqual({call for call in made if not call.startswith("KVM_")} - allowed, set(), name)
+
+    def check_privileges(self, task, supervisor):
+        status = status_of(task)
+        self.assertEqual(status["Seccomp"], "2", status)
         self.assertEqual(status["NoNewPrivs"], "1")
         for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
             self.assertEqual(int(status[kind], 16), 0, kind)
         if os.geteuid() == 0:
             self.assertEqual(set(status["Uid"].split()), {str(PRIVATE_UID_BASE + supervisor)})
             self.assertEqual(int(status["CapBnd"], 16), 0)
-        with open(f"/proc/{pid}/limits", encoding="ascii") as file:
-            self.assertRegex(file.read(), r"Max core file size +0 +0 ")
 
     def check_supervisor_of_engine(self, supervisor):
         with open(f"/proc/{supervisor}/limits", encoding="ascii") as file:
