@@ -5,6 +5,7 @@ environments built), PYRO_ENGINE (software or kvm).
 """
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -141,3 +142,39 @@ class VmTest(unittest.TestCase):
     def left_over(self):
         """Helpers that were not there when the test began."""
         return helpers() - self.helpers_before
+
+
+class HomeOfUser:
+    """For a RegistryTest that is run by root: a home folder of a user who is not, in group kvm."""
+
+    USER = 65534
+
+    def give_home_to_user(self):
+        """Makes another one, below the one so far."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can be another user")
+        if not os.path.exists("/dev/kvm"):
+            self.skipTest("no /dev/kvm here")
+        # mkdtemp() makes what only its owner may enter.
+        os.chmod(self.home, 0o755)
+        self.home = os.path.join(self.home, "of-user")
+        # A home is its user's alone, so that environments cannot be shared; the smallest one's files will do.
+        shutil.copytree(os.path.join(os.environ["PYRO_HOME"], "environments"), os.path.join(self.home, "environments"),
+                        ignore=lambda folder, names: [name for name in names if name == "tmp" or
+                                                      os.path.getsize(os.path.join(folder, name)) > 100 << 20])
+        subprocess.run(["chown", "-R", f"{self.USER}:{self.USER}", self.home], check=True)
+        os.chmod(self.home, 0o700)
+        self.env.update(PYRO_HOME=self.home, HOME=self.home, PYRO=PYRO)
+
+    def start_as_user(self, script, own_cgroup=None):
+        """A shell of the user with that script, which starts in that cgroup: its process."""
+        def become():
+            if own_cgroup:
+                with open(os.path.join(own_cgroup, "cgroup.procs"), "w", encoding="ascii") as file:
+                    file.write("0")
+            os.setgroups([os.stat("/dev/kvm").st_gid])
+            os.setgid(self.USER)
+            os.setuid(self.USER)
+        # pylint: disable-next=subprocess-popen-preexec-fn
+        return subprocess.Popen(["sh", "-ec", script], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, preexec_fn=become, cwd="/")

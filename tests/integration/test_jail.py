@@ -1,5 +1,6 @@
 """The jail of pyro-vm: what it forbids, in the real program, and what a running one still holds."""
 import collections
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,8 @@ import subprocess
 import tempfile
 import unittest
 
-from support import BASE, DEADLINE, ENGINE, PYRO, VmTest, processes, wait_until
+from support import BASE, DEADLINE, ENGINE, PYRO, HomeOfUser, VmTest, descendants, processes, wait_until
+from test_registry import RegistryTest
 
 PYRO_VM = os.path.join(os.path.dirname(os.path.realpath(PYRO)), "../libexec/pyro/pyro-vm")
 KINDS = ("main", "vcpu", "block", "supervisor")
@@ -173,6 +175,33 @@ class Running(VmTest):
 
     def check_network(self, engine):
         self.assertNotEqual(os.readlink(f"/proc/{engine}/ns/net"), os.readlink("/proc/self/ns/net"))
+
+
+@unittest.skipUnless(ENGINE == "kvm", "a user needs a group for the kvm engine only")
+class NotRoot(HomeOfUser, RegistryTest):
+    def supervisors_below(self, pid):
+        table = processes()
+        return [one for one in descendants(pid) if table.get(one, (0, ""))[1] == "pyro-vm"]
+
+    def test_a_user_in_group_kvm_runs_a_command_in_a_confined_vm(self):
+        self.give_home_to_user()
+        script = f'exec "$PYRO" run --json --timeout 200 {BASE} -- sh -c "id -u; cat"'
+        with self.start_as_user(script) as process:
+            self.addCleanup(process.kill)
+            wait_until(lambda: process.poll() or self.supervisors_below(process.pid), DEADLINE, "no pyro-vm")
+            found = self.supervisors_below(process.pid)
+            self.assertEqual(len(found), 1)
+            # The main thread's filter is the last one.
+            wait_until(lambda: process.poll() or status_of(found[0])["Seccomp"] == "2", DEADLINE, "it is not confined")
+            for tid in thread_names(found[0]):
+                status = status_of(f"{found[0]}/task/{tid}")
+                self.assertEqual((status["Seccomp"], status["NoNewPrivs"]), ("2", "1"))
+                self.assertEqual({int(status[kind], 16) for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb")}, {0})
+                self.assertEqual(set(status["Uid"].split()), {str(self.USER)})
+            out, err = process.communicate(b"input", timeout=DEADLINE)
+        result = json.loads(out)
+        self.assertEqual((result["engine"], result["exit_code"], result["stdout"]), ("kvm", 0, "0\ninput"), (result, err))
+        wait_until(lambda: found[0] not in processes(), 4, "pyro-vm is left over")
 
 
 if __name__ == "__main__":

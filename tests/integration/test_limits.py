@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -10,7 +9,7 @@ import threading
 import time
 import unittest
 
-from support import BASE, DEADLINE, ENGINE, PYRO, kill, pyro, wait_until
+from support import BASE, DEADLINE, ENGINE, PYRO, HomeOfUser, kill, pyro, wait_until
 from test_registry import RegistryTest
 
 import libpyro
@@ -145,38 +144,21 @@ class Shares(CgroupTest):
         self.check_swept()
 
 
-class DelegatedCgroup(CgroupTest):
+class DelegatedCgroup(HomeOfUser, CgroupTest):
     """Those of a user who is not root, as docs/limits.md says."""
-
-    USER = 65534
 
     def setUp(self):
         super().setUp()
-        if not os.path.exists("/dev/kvm"):
-            self.skipTest("no /dev/kvm here")
-        # mkdtemp() makes what only its owner may enter.
-        os.chmod(self.home, 0o755)
-        self.home = os.path.join(self.home, "of-user")
-        # A home is its user's alone, so that environments cannot be shared; the smallest one's files will do.
-        shutil.copytree(os.path.join(os.environ["PYRO_HOME"], "environments"), os.path.join(self.home, "environments"),
-                        ignore=lambda folder, names: [name for name in names if name == "tmp" or
-                                                      os.path.getsize(os.path.join(folder, name)) > 100 << 20])
-        subprocess.run(["chown", "-R", f"{self.USER}:{self.USER}", self.home], check=True)
-        os.chmod(self.home, 0o700)
-        self.env.update(PYRO_HOME=self.home, HOME=self.home, PYRO=PYRO)
+        self.give_home_to_user()
         del self.env["PYRO_CGROUP"]
 
     def as_user(self, script, own_cgroup):
         """Runs that in a shell of the user which starts in that cgroup: CompletedProcess."""
-        def become():
-            with open(os.path.join(own_cgroup, "cgroup.procs"), "w", encoding="ascii") as file:
-                file.write("0")
-            os.setgroups([os.stat("/dev/kvm").st_gid])
-            os.setgid(self.USER)
-            os.setuid(self.USER)
-        # pylint: disable-next=subprocess-popen-preexec-fn
-        return subprocess.run(["sh", "-ec", script], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=DEADLINE, check=False, preexec_fn=become, cwd="/")
+        process = self.start_as_user(script, own_cgroup)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        out, err = process.communicate(timeout=DEADLINE)
+        return subprocess.CompletedProcess(script, process.returncode, out, err)
 
     def delegate(self, cgroup):
         """Makes it the user's (cgroups(7), delegation)."""
