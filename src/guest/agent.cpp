@@ -23,6 +23,8 @@ namespace {
 constexpr std::size_t kMaxPendingBytes = 4 * 1024 * 1024;
 // Processes end within milliseconds of SIGKILL, unless a broken device holds them.
 constexpr std::int64_t kEndDeadlineMs = 2000;
+// After hello: most VMs of one command have ended by then.
+constexpr std::int64_t kIdleDriversMs = 3000;
 constexpr useconds_t kEndPollUs = 1000;
 constexpr useconds_t kReconnectPollUs = 1000;
 
@@ -39,8 +41,12 @@ Status Agent::serve() {
       received = receive();
     }
   });
+  idle_drivers_at_ms_ = base::monotonic_ms() + kIdleDriversMs;
   while (true) {
-    int timeout_ms = -1;
+    load_idle_drivers_when_due();
+    int timeout_ms = idle_drivers_at_ms_
+                         ? static_cast<int>(std::max<std::int64_t>(*idle_drivers_at_ms_ - base::monotonic_ms(), 0))
+                         : -1;
     for (const auto& [stream, command] : commands_) {
       command->update();
       if (const auto rest_ms = command->rest_ms()) {
@@ -77,6 +83,13 @@ Status Agent::serve() {
     loop_.run_once(timeout_ms);
     PYRO_TRY(std::move(received));
     received = base::success();
+  }
+}
+
+void Agent::load_idle_drivers_when_due() {
+  if (idle_drivers_at_ms_ && base::monotonic_ms() >= *idle_drivers_at_ms_) {
+    idle_drivers_at_ms_.reset();
+    load_idle_drivers(machine_.modules);
   }
 }
 

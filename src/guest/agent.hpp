@@ -35,6 +35,7 @@ class Agent {
   base::Status on_personalise(const wire::Frame& frame);
   base::Status on_exec(wire::Frame& frame);
   void prepare_cgroup();
+  void load_idle_drivers_when_due();
   base::Result<CommandCgroup> take_cgroup();
   void refuse(std::uint32_t stream, const base::Error& error);
   base::Status make_inner_namespace();
@@ -57,6 +58,8 @@ class Agent {
   std::optional<CommandCgroup> next_cgroup_;
   /// An exec that came while the namespace was ending. Until there is a new one no frame is handled.
   std::optional<wire::Frame> held_exec_;
+  /// When load_idle_drivers() is due, on the monotonic clock; nothing once it has been.
+  std::optional<std::int64_t> idle_drivers_at_ms_;
   bool inner_ended_ = false;
   bool power_off_ = false;
 };

@@ -30,7 +30,8 @@ namespace {
 constexpr const char* kPortName = "pyro.agent";
 constexpr const char* kRootSerial = "root";
 constexpr const char* kScratchSerial = "scratch";
-constexpr unsigned kVirtioIdPmem = 27;  // virtio 1.2, 5.19.1
+constexpr unsigned kVirtioIdBalloon = 5;  // virtio 1.2, 5.5.1
+constexpr unsigned kVirtioIdPmem = 27;    // 5.19.1
 
 Status mount_kernel_filesystems() {
   for (const char* path : {"/proc", "/sys", "/dev", kLowerPath, kScratchPath, kRootPath, kPtsPath}) {
@@ -72,8 +73,8 @@ void raise_own_priority() {
   ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
-Status load_modules() {
-  PYRO_TRY_ASSIGN(ModuleLoader modules, ModuleLoader::open());
+Status load_modules(ModuleLoader& modules) {
+  PYRO_TRY_ASSIGN(modules, ModuleLoader::open());
   // The console early: its handshake with the host goes on while the others load.
   for (const char* module : {"virtio_mmio", "virtio_console", "virtio_blk", "erofs", "overlay"}) {
     PYRO_TRY(modules.load(module));
@@ -83,7 +84,6 @@ Status load_modules() {
       PYRO_TRY(modules.load(module));
     }
   }
-  modules.discard_files();
   return base::success();
 }
 
@@ -126,7 +126,7 @@ Status boot(Machine& machine) {
   raise_own_priority();
 
   // A module that fails is reported over the port, if there is one all the same.
-  const auto loaded = load_modules();
+  const auto loaded = load_modules(machine.modules);
   PYRO_TRY_ASSIGN(machine.port, open_port(kPortName));
   PYRO_TRY(loaded);
 
@@ -137,6 +137,15 @@ Status boot(Machine& machine) {
     console_line(status.error().message);
   }
   return base::success();
+}
+
+void load_idle_drivers(ModuleLoader& modules) {
+  if (has_virtio_device(kVirtioIdBalloon)) {
+    if (const auto status = modules.load("virtio_balloon"); !status.ok()) {
+      console_line(status.error().message);
+    }
+  }
+  modules.discard_files();
 }
 
 }  // namespace pyro::guest

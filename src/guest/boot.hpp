@@ -4,6 +4,7 @@
 #pragma once
 
 #include "guest/cgroups.hpp"
+#include "guest/modules.hpp"
 
 #include <string>
 
@@ -16,6 +17,8 @@ struct Machine {
   CgroupTree cgroups;
   /// Device file of the scratch disk, not mounted yet.
   std::string scratch_disk;
+  /// For load_idle_drivers().
+  ModuleLoader modules;
 };
 
 /// Where the agent has things in its own mount namespace, which no command sees.
@@ -34,5 +37,9 @@ inline constexpr int kAgentPriority = 1;
 /// Mounts the kernel's file systems, loads modules, opens the port (into `port`, at once, so that the
 /// caller can report what fails after it), mounts the root image and sets up cgroups.
 base::Status boot(Machine& machine);
+
+/// Drivers that no command waits for: of the balloon, through which the host gets back the memory that is free here. Then the
+/// modules' files are gone, which are memory, too. Without it the guest works as well; what fails is a line on the console.
+void load_idle_drivers(ModuleLoader& modules);
 
 }  // namespace pyro::guest

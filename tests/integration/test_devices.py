@@ -111,7 +111,8 @@ class Devices(RegistryTest):
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // MIB
 
     def check_free_pages(self):
-        self.load_drivers("virtio_balloon")
+        # Some seconds after the start.
+        wait_until(lambda: self.inside("grep -c ^virtio_balloon /proc/modules || true") == "1\n", 20, "no balloon driver")
         script = f"perl -e '$| = 1; vec($all, {self.USED_MIB} << 20, 8) = 1; print qq(held\n); <STDIN>'"
         with subprocess.Popen([PYRO, "task", "exec", "--timeout", "100", self.task_id, "-c", script], env=self.env,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
