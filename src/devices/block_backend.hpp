@@ -37,7 +37,7 @@ class BlockBackend {
   /// who can write zeros as well, does it in requests of usual size.
   virtual int write_zeroes(std::uint64_t offset, std::uint64_t length) noexcept = 0;
 
-  /// What a snapshot needs besides the files themselves.
+  /// What a snapshot needs besides the files themselves. restore() is as Device::restore().
   virtual void save(base::ByteWriter& /*out*/) const {}
   virtual base::Status restore(base::ByteReader& /*in*/) { return base::success(); }
 };

@@ -260,7 +260,7 @@ void OverlayDisk::save(base::ByteWriter& out) const {
 
 base::Status OverlayDisk::restore(base::ByteReader& in) {
   const bool same = in.u64() == size_bytes_ && in.u8() == cluster_shift_;
-  if (!same || in.remaining() < in_delta_.words().size() * sizeof(std::uint64_t)) {
+  if (!same || in.remaining() != in_delta_.words().size() * sizeof(std::uint64_t)) {
     return base::make_error(PYRO_ERROR_INVALID, "the saved state is of another disk");
   }
   std::vector<std::uint64_t> words(in_delta_.words().size());

@@ -116,8 +116,13 @@ void Balloon::save(base::ByteWriter& out) const {
 }
 
 base::Status Balloon::restore(base::ByteReader& in) {
-  target_pages_.store(in.u32());
-  actual_pages_.store(in.u32());
+  const std::uint32_t target_pages = in.u32();
+  const std::uint32_t actual_pages = in.u32();
+  if (!in.finished()) {
+    return base::make_error(PYRO_ERROR_INVALID, "the saved state of the balloon has the wrong length");
+  }
+  target_pages_.store(target_pages);
+  actual_pages_.store(actual_pages);
   return base::success();
 }
 

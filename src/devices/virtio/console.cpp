@@ -258,7 +258,7 @@ base::Status Console::restore(base::ByteReader& in) {
   const std::uint8_t port_ready = in.u8();
   const std::uint8_t control_pending = in.u8();
   const std::uint64_t output_offset = in.u64();
-  if (guest_open > 1 || port_ready > 1 || (control_pending & ~kSendBits) != 0) {
+  if (!in.finished() || guest_open > 1 || port_ready > 1 || (control_pending & ~kSendBits) != 0) {
     return base::make_error(PYRO_ERROR_INVALID, "the saved state of the console cannot be");
   }
   port_ready_ = port_ready == 1;

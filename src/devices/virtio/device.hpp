@@ -42,7 +42,8 @@ class Device {
 
   /// The device's own state, without features, queues and status, which the transport keeps.
   virtual void save(base::ByteWriter& /*out*/) const {}
-  /// Reads what save() wrote, which may have been tampered with. The transport is as it was then, queues included.
+  /// Takes over what save() wrote, which may have been tampered with. The transport is as it was then, queues included. What
+  /// is not all of `in`, to its end, is refused, and then nothing is changed.
   virtual base::Status restore(base::ByteReader& /*in*/) { return base::success(); }
 
   /// Called once, by the transport that takes the device.

@@ -163,6 +163,19 @@ TEST_SUITE("devices") {
     CHECK(fresh.read(3, 512) == std::string(512, 'b'));
   }
 
+  TEST_CASE("virtio-blk: saved state with a byte too many → refused, and the disk is as it was") {
+    const memory::GuestMemory memory = test::make_memory();
+    const StateFiles files(true);
+    StateMachine before(memory, files);
+    base::Bytes saved = save_with_one_left(before);
+    saved.push_back(std::byte{0});
+    StateMachine fresh(memory, files);
+    REQUIRE_FALSE(fresh.transport.restore(saved).ok());
+    REQUIRE(fresh.driver.start());
+    fresh.driver.poke(fresh.driver.rings[0].avail + 2, std::uint16_t{0});
+    CHECK(fresh.read(3, 512) == std::string(512, 'b'));
+  }
+
   TEST_CASE("virtio-blk: saved state cut or altered → refused, and the device as after a reset") {
     const memory::GuestMemory memory = test::make_memory();
     const StateFiles files(true);

@@ -7,6 +7,8 @@
 #include "fake_driver.hpp"
 #include "state/snapshot.hpp"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 namespace pyro::devices::virtio {
@@ -14,6 +16,8 @@ namespace pyro::devices::virtio {
 namespace {
 
 constexpr std::uint64_t kDeviceBuffer = 0x200000;
+// Of the transport's saved state: device id, status, interrupts, and then this.
+constexpr std::ptrdiff_t kGenerationAt = 12;
 
 struct DeviceFixture {
   explicit DeviceFixture(std::unique_ptr<Device> device = nullptr)
@@ -165,6 +169,15 @@ TEST_SUITE("devices") {
         CHECK(restored.restore(*section).ok() == (kind == other));
         if (kind == other) {
           CHECK(restored.save() == f.transport.save());
+          const base::Bytes as_new = MmioTransport(f.memory, f.irq, make(other, balloon_memory), {}).save();
+          base::Bytes longer = f.transport.save();
+          longer.push_back(std::byte{0});
+          MmioTransport refused(f.memory, f.irq, make(other, balloon_memory), {});
+          CHECK_FALSE(refused.restore(longer).ok());
+          // Only the number that says that the configuration changed goes on.
+          base::Bytes left = refused.save();
+          std::copy_n(as_new.begin() + kGenerationAt, 4, left.begin() + kGenerationAt);
+          CHECK(left == as_new);
         }
       }
     }
