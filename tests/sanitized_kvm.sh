@@ -20,11 +20,11 @@ export PYTHONPATH="$here/../bindings/python" PYTHONDONTWRITEBYTECODE=1 PATH="$sa
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 # Python is not built with ASan, and loads the library, which is.
 runtime=$(readlink -f "$(c++ -print-file-name=libasan.so)")
-[ $# -gt 0 ] || set -- commands hostile_guest jail views limits kill streams wrong_input abuse attach disk_full files registry \
+[ $# -gt 0 ] || set -- commands devices hostile_guest jail views limits kill streams wrong_input abuse attach disk_full files registry \
   tasks concurrency smp
 failed=
 for name; do
   python3 "$here/kvm-host/run" --build "$build" --timeout 3600 --attempts 3 --env LD_PRELOAD="$runtime" --verbose -- \
-    python3 "$here/kvm-host/suite.py" --check-host --engine kvm "$here/integration/test_$name.py" || failed="$failed $name"
+    python3 "$here/kvm-host/suite.py" --check-host --timeout 3000 --engine kvm "$here/integration/test_$name.py" || failed="$failed $name"
 done
 [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
