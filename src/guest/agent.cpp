@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t kMaxPendingBytes = 4 * 1024 * 1024;
 // Processes end within milliseconds of SIGKILL, unless a broken device holds them.
 constexpr std::int64_t kEndDeadlineMs = 2000;
-// After hello: most VMs of one command have ended by then.
+// After ready: most VMs of one command have ended by then.
 constexpr std::int64_t kIdleDriversMs = 3000;
 constexpr useconds_t kEndPollUs = 1000;
 constexpr useconds_t kReconnectPollUs = 1000;
@@ -41,7 +41,6 @@ Status Agent::serve() {
       received = receive();
     }
   });
-  idle_drivers_at_ms_ = base::monotonic_ms() + kIdleDriversMs;
   while (true) {
     load_idle_drivers_when_due();
     int timeout_ms = idle_drivers_at_ms_
@@ -87,7 +86,7 @@ Status Agent::serve() {
 }
 
 void Agent::load_idle_drivers_when_due() {
-  if (idle_drivers_at_ms_ && base::monotonic_ms() >= *idle_drivers_at_ms_) {
+  if (idle_drivers_at_ms_ && !power_off_ && base::monotonic_ms() >= *idle_drivers_at_ms_) {
     idle_drivers_at_ms_.reset();
     load_idle_drivers(machine_.modules);
   }
@@ -153,6 +152,7 @@ Status Agent::on_personalise(const wire::Frame& frame) {
   link_.send_control(wire::message_frame(wire::FrameType::ready, 0, ready));
   PYRO_TRY(link_.flush());
   prepare_cgroup();
+  idle_drivers_at_ms_ = base::monotonic_ms() + kIdleDriversMs;
   return base::success();
 }
 

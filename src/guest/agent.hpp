@@ -58,7 +58,7 @@ class Agent {
   std::optional<CommandCgroup> next_cgroup_;
   /// An exec that came while the namespace was ending. Until there is a new one no frame is handled.
   std::optional<wire::Frame> held_exec_;
-  /// When load_idle_drivers() is due, on the monotonic clock; nothing once it has been.
+  /// When load_idle_drivers() is due, on the monotonic clock; nothing before `ready`, and once it has been.
   std::optional<std::int64_t> idle_drivers_at_ms_;
   bool inner_ended_ = false;
   bool power_off_ = false;

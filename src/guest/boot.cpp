@@ -84,6 +84,7 @@ Status load_modules(ModuleLoader& modules) {
       PYRO_TRY(modules.load(module));
     }
   }
+  modules.keep_only(has_virtio_device(kVirtioIdBalloon) ? "virtio_balloon" : "");
   return base::success();
 }
 
@@ -140,12 +141,9 @@ Status boot(Machine& machine) {
 }
 
 void load_idle_drivers(ModuleLoader& modules) {
-  if (has_virtio_device(kVirtioIdBalloon)) {
-    if (const auto status = modules.load("virtio_balloon"); !status.ok()) {
-      console_line(status.error().message);
-    }
+  if (const auto status = modules.load_rest(); !status.ok()) {
+    console_line(status.error().message);
   }
-  modules.discard_files();
 }
 
 }  // namespace pyro::guest

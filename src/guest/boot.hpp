@@ -38,8 +38,8 @@ inline constexpr int kAgentPriority = 1;
 /// caller can report what fails after it), mounts the root image and sets up cgroups.
 base::Status boot(Machine& machine);
 
-/// Drivers that no command waits for: of the balloon, through which the host gets back the memory that is free here. Then the
-/// modules' files are gone, which are memory, too. Without it the guest works as well; what fails is a line on the console.
+/// The driver that no command waits for: of the balloon, through which the host gets back the memory that is free here.
+/// Without it the guest works as well; what fails is a line on the console.
 void load_idle_drivers(ModuleLoader& modules);
 
 }  // namespace pyro::guest

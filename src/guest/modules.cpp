@@ -3,7 +3,9 @@
 #include "base/io.hpp"
 #include "guest/module_image.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -64,7 +66,22 @@ bool insert(const base::Fd& fd, bool compressed) {
 }  // namespace
 
 base::Status ModuleLoader::load(std::string_view module) {
-  for (const auto& file : index_.load_order(module)) {
+  return load_files(index_.load_order(module));
+}
+
+void ModuleLoader::keep_only(std::string_view module) {
+  rest_ = index_.load_order(module);
+  delete_files();
+}
+
+base::Status ModuleLoader::load_rest() {
+  const auto status = load_files(std::exchange(rest_, {}));
+  delete_files();
+  return status;
+}
+
+base::Status ModuleLoader::load_files(const std::vector<std::string>& files) {
+  for (const auto& file : files) {
     const std::string path = fmt::format("{}/{}", kDirectory, file);
     PYRO_TRY_ASSIGN(const base::Fd fd, base::open_file(path, O_RDONLY));
     if (!insert(fd, !file.ends_with(".ko"))) {
@@ -76,13 +93,15 @@ base::Status ModuleLoader::load(std::string_view module) {
   return base::success();
 }
 
-void ModuleLoader::discard_files() {
+void ModuleLoader::delete_files() {
   DIR* directory = ::opendir(kDirectory);
   if (directory == nullptr) {
     return;
   }
   while (const dirent* entry = ::readdir(directory)) {
-    ::unlinkat(::dirfd(directory), entry->d_name, 0);
+    if (std::find(rest_.begin(), rest_.end(), entry->d_name) == rest_.end()) {
+      ::unlinkat(::dirfd(directory), entry->d_name, 0);
+    }
   }
   ::closedir(directory);
 }
