@@ -19,6 +19,13 @@ int kick_signal() {
 
 void ignore_kick(int /*signal_number*/) {}
 
+// What a guest's kernel alone can bring about, by an instruction or an interrupt table at an address that is not RAM. (Of a
+// guest's programs KVM makes an invalid instruction.)
+bool is_guests_doing(std::uint32_t internal_error) noexcept {
+  return internal_error == KVM_INTERNAL_ERROR_EMULATION || internal_error == KVM_INTERNAL_ERROR_SIMUL_EX ||
+         internal_error == KVM_INTERNAL_ERROR_DELIVERY_EV;
+}
+
 }  // namespace
 
 base::Status install_kick_handler() {
@@ -148,9 +155,7 @@ bool VcpuThread::handle_exit() {
                          static_cast<std::uint64_t>(run.fail_entry.hardware_entry_failure_reason)));
       return false;
     case KVM_EXIT_INTERNAL_ERROR:
-      // An emulation that fails is the guest's doing: its kernel alone can bring it about (of its programs KVM makes an
-      // invalid instruction), at any address that is not RAM.
-      report(run.internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? RunEnd::Kind::not_emulated : RunEnd::Kind::failed,
+      report(is_guests_doing(run.internal.suberror) ? RunEnd::Kind::not_emulated : RunEnd::Kind::failed,
              fmt::format("KVM could not emulate what the guest did (suberror {})",
                          static_cast<std::uint32_t>(run.internal.suberror)));
       return false;

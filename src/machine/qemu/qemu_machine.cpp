@@ -191,13 +191,14 @@ void QemuMachine::report_end() {
 }
 
 MachineEnd QemuMachine::describe_end() {
-  if (const std::string reason = console_.panic_reason(); !reason.empty()) {
-    return {MachineEnd::Kind::panicked, "the guest kernel panicked: " + reason};
-  }
   if (shutdown_reason_ == "guest-shutdown") {
     return {MachineEnd::Kind::powered_off, "the guest powered itself off"};
   }
   if (shutdown_reason_ == "guest-reset") {
+    // A kernel that panics resets the machine (panic=-1). What the console says is the guest's word: it explains no other end.
+    if (const std::string reason = console_.panic_reason(); !reason.empty()) {
+      return {MachineEnd::Kind::panicked, "the guest kernel panicked: " + reason};
+    }
     return {MachineEnd::Kind::reset, "the guest rebooted, or its CPU stopped with a triple fault"};
   }
   return {MachineEnd::Kind::engine_died,
