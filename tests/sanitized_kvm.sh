@@ -20,6 +20,7 @@ export PYTHONPATH="$here/../bindings/python" PYTHONDONTWRITEBYTECODE=1 PATH="$sa
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 # Python is not built with ASan, and loads the library, which is.
 runtime=$(readlink -f "$(c++ -print-file-name=libasan.so)")
+[ -f "$runtime" ] || { echo "no libasan.so of $(c++ --version | head -1)" >&2; exit 1; }
 [ $# -gt 0 ] || set -- commands devices hostile_guest jail views limits kill streams wrong_input abuse attach disk_full files registry \
   tasks concurrency smp
 failed=

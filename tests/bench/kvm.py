@@ -36,7 +36,8 @@ LOOP = ["python3", "-c", "x = 0\nfor i in range(3000000): x += i * i"]
 
 
 class ExitTrace:
-    """Counts why guests leave for their host while it is in use ('with'); `kinds` has the counts then."""
+    """Counts why guests leave for their host while it is in use ('with'); `kinds` has the counts then. All guests of
+    the host: let there be one. 8 MiB hold some 100,000 exits, fifty times what a boot takes."""
 
     def __init__(self):
         self.kinds = {}

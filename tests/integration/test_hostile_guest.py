@@ -87,7 +87,7 @@ class HostileGuest(VmTest):
         result = self.attack("all", str(BLOCK), then="sync; for i in 1 2; do touch /workspace/$i; sync; done; echo on")
         self.assertEqual(result.get("exit_code"), 0, result)
         self.assertRegex(result["stdout"], r"^survived [0-9]+\nsurvived [0-9]+\non\n", result)
-        self.assertIn("cannot touch '/workspace/2': Read-only file system", result["stderr"])
+        self.assertRegex(result["stderr"], "cannot touch '/workspace/2': (Read-only file system|Input/output error)")
         self.assertEqual(result["engine"], ENGINE)
 
     @unittest.skipUnless(ENGINE == "kvm", "these are attacks on our own devices")
@@ -111,9 +111,9 @@ class Flood(RegistryTest):
     """A guest that writes to its serial console without end."""
 
     # Each byte is an exit: as much as takes some ten seconds. More than the console's ring in any case.
-    KIB = 192 if ENGINE == "kvm" else 8192
-    # The ring is 128 KiB at most, a string that grows may have twice that.
-    MAX_GROWTH_KIB = 512
+    KIB = 320 if ENGINE == "kvm" else 8192
+    # The ring is 128 KiB at most, a string that grows may have twice that. One that kept all would have more.
+    MAX_GROWTH_KIB = 300
 
     def test_the_console_takes_no_memory_and_no_disk(self):
         task_id = self.create_task()
@@ -128,11 +128,13 @@ class Flood(RegistryTest):
         script = f"/run/hostile flood {self.KIB}; head -c 16K /dev/zero >/dev/ttyS0; echo $?; exit 7"
         done = self.run_pyro("task", "exec", "--timeout", "200", task_id, "-c", script)
         self.assertEqual((done.returncode, done.stdout), (7, b"survived %d\n0\n" % (self.KIB << 10)), done)
-        self.assertLess(self.own_kib(supervisor), own + self.MAX_GROWTH_KIB)
         self.assertLess(self.file_bytes(folder), files + 64 * 1024)
+        if os.geteuid() != 0:
+            self.skipTest("only root may see what memory a supervisor has")
+        self.assertLess(self.own_kib(supervisor), own + self.MAX_GROWTH_KIB)
 
     def own_kib(self, pid):
-        """Memory of a supervisor that is not the guest's: none of its own mappings is large. 0 if it cannot be told."""
+        """Memory of a supervisor that is not the guest's: none of its own mappings is large. Root only, else 0."""
         total = size = 0
         if os.geteuid() != 0:
             return total
