@@ -67,6 +67,11 @@ struct MachineEnd {
   std::string detail;
 };
 
+/// A reset, or the panic that explains it: a kernel that panics resets the machine (panic=-1), as best it can.
+/// `panic_reason` is the console's, which is the guest's word: no other end is explained by it. `detail` is for a reset
+/// without one.
+MachineEnd describe_reset(const std::string& panic_reason, std::string detail);
+
 /// Whether a guest that does not answer can still be expected to.
 enum class Liveness {
   /// It computes, or waits for an interrupt: slow, or starved by the host.

@@ -144,12 +144,7 @@ MachineEnd KvmMachine::describe_end(const vmm::RunEnd& end) const {
       return {MachineEnd::Kind::powered_off, end.detail};
     case vmm::RunEnd::Kind::reset:
     case vmm::RunEnd::Kind::triple_fault:
-      // A kernel that panics resets the machine (panic=-1), as best it can. What the console says is the guest's word, so
-      // it explains no other end.
-      if (const std::string reason = console_.panic_reason(); !reason.empty()) {
-        return {MachineEnd::Kind::panicked, "the guest kernel panicked: " + reason};
-      }
-      return {MachineEnd::Kind::reset, end.detail};
+      return describe_reset(console_.panic_reason(), end.detail);
     case vmm::RunEnd::Kind::not_emulated:
       return {MachineEnd::Kind::reset, end.detail};
     case vmm::RunEnd::Kind::failed:

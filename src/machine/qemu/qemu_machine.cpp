@@ -195,11 +195,7 @@ MachineEnd QemuMachine::describe_end() {
     return {MachineEnd::Kind::powered_off, "the guest powered itself off"};
   }
   if (shutdown_reason_ == "guest-reset") {
-    // A kernel that panics resets the machine (panic=-1). What the console says is the guest's word: it explains no other end.
-    if (const std::string reason = console_.panic_reason(); !reason.empty()) {
-      return {MachineEnd::Kind::panicked, "the guest kernel panicked: " + reason};
-    }
-    return {MachineEnd::Kind::reset, "the guest rebooted, or its CPU stopped with a triple fault"};
+    return describe_reset(console_.panic_reason(), "the guest rebooted, or its CPU stopped with a triple fault");
   }
   return {MachineEnd::Kind::engine_died,
           fmt::format("the software engine (QEMU) {}", stopped_ ? "stopped the VM" : child_->describe_end())};
