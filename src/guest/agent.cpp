@@ -42,7 +42,6 @@ Status Agent::serve() {
     }
   });
   while (true) {
-    load_idle_drivers_when_due();
     int timeout_ms = idle_drivers_at_ms_
                          ? static_cast<int>(std::max<std::int64_t>(*idle_drivers_at_ms_ - base::monotonic_ms(), 0))
                          : -1;
@@ -71,6 +70,7 @@ Status Agent::serve() {
     if (power_off_) {
       return base::success();
     }
+    load_idle_drivers_when_due();
     if (link_.pending_bytes() > kMaxPendingBytes) {
       return base::make_error(PYRO_ERROR_INTERNAL, "the supervisor does not read what it asks for");
     }
@@ -86,7 +86,7 @@ Status Agent::serve() {
 }
 
 void Agent::load_idle_drivers_when_due() {
-  if (idle_drivers_at_ms_ && !power_off_ && base::monotonic_ms() >= *idle_drivers_at_ms_) {
+  if (idle_drivers_at_ms_ && base::monotonic_ms() >= *idle_drivers_at_ms_) {
     idle_drivers_at_ms_.reset();
     load_idle_drivers(machine_.modules);
   }

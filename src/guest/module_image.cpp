@@ -53,10 +53,9 @@ class Object {
   }
   /// The only section of that name.
   [[nodiscard]] std::optional<std::size_t> find_section(std::string_view name) const noexcept {
-    const auto names = section(header_.e_shstrndx);
     std::optional<std::size_t> found;
-    for (std::size_t i = 0; names && i < section_count(); ++i) {
-      if (const auto candidate = section(i); candidate && is_text(*names, candidate->sh_name, name)) {
+    for (std::size_t i = 0; i < section_count(); ++i) {
+      if (const auto candidate = section(i); candidate && has_name(candidate->sh_name, name)) {
         if (found) {
           return std::nullopt;
         }
