@@ -1,51 +1,22 @@
 // Snapshots from anywhere: the container, and the state of each device. The first byte of the input says whose.
 // Invariants: what is refused leaves the device as after a reset; what is accepted can be saved and restored again,
 // and the device then runs on it.
-#include "devices/overlay_disk.hpp"
 #include "devices/serial.hpp"
-#include "devices/virtio/balloon.hpp"
-#include "devices/virtio/block.hpp"
-#include "devices/virtio/console.hpp"
 #include "devices/virtio/mmio_transport.hpp"
-#include "devices/virtio/net.hpp"
-#include "devices/virtio/pmem.hpp"
-#include "devices/virtio/rng.hpp"
 #include "fuzz_input.hpp"
 #include "state/snapshot.hpp"
+#include "virtio_devices.hpp"
 
-#include <unistd.h>
+#include <array>
 
 namespace {
 
 using namespace pyro::devices;
 using pyro::base::ByteView;
 
-std::unique_ptr<BlockBackend> make_disk() {
-  auto base = pyro::base::make_memfd("base");
-  auto delta = pyro::base::make_memfd("delta");
-  test::require(base.ok() && delta.ok() && ::ftruncate(base->get(), 1 << 20) == 0);
-  auto disk = OverlayDisk::create(std::move(*base), std::move(*delta), OverlayDisk::Durability::none);
-  test::require(disk.ok());
-  return std::move(*disk);
-}
-
-std::unique_ptr<virtio::Device> make_device(int kind, const pyro::memory::GuestMemory& memory) {
-  switch (kind) {
-    case 0:
-      return std::make_unique<virtio::Rng>();
-    case 1:
-      return std::make_unique<virtio::Net>(virtio::MacAddress{2});
-    case 2:
-      return std::make_unique<virtio::Pmem>(pyro::memory::Range{0x100000000, 0x200000});
-    case 3:
-      return std::make_unique<virtio::Balloon>(memory);
-    case 4:
-      return std::make_unique<virtio::Block>(make_disk(), "serial");
-    default:
-      return std::make_unique<virtio::Console>(
-          "pyro.agent", virtio::ConsoleHost{[](ByteView bytes) { return bytes.size(); }, [] {}, {}});
-  }
-}
+// In the order of the first byte.
+constexpr std::array kDevices{test::Kind::rng,     test::Kind::net,     test::Kind::pmem,
+                              test::Kind::balloon, test::Kind::overlay, test::Kind::console};
 
 void check_container(ByteView bytes) {
   const auto reader = pyro::state::SnapshotReader::parse(bytes);
@@ -67,10 +38,15 @@ void check_serial(ByteView bytes) {
   }
 }
 
-void check_device(int kind, ByteView bytes) {
+void check_device(test::Kind kind, ByteView bytes) {
   const auto& memory = test::fresh_memory();
   test::FakeIrq irq;
-  virtio::MmioTransport transport(memory, irq, make_device(kind, memory), {});
+  // A host that takes all there is.
+  test::ConsolePeer peer{SIZE_MAX, true};
+  // States of a larger disk are in the corpus.
+  auto device = kind == test::Kind::overlay ? std::make_unique<virtio::Block>(test::make_overlay(1 << 20), "serial")
+                                            : test::make_device(kind, memory, peer);
+  virtio::MmioTransport transport(memory, irq, std::move(device), {});
   test::FakeDriver driver(memory, transport);
   if (!transport.restore(bytes).ok()) {
     test::require(driver.status() == 0);
@@ -96,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else if (kind == 6) {
     check_serial(bytes);
   } else {
-    check_device(kind, bytes);
+    check_device(kDevices[static_cast<std::size_t>(kind)], bytes);
   }
   return 0;
 }

@@ -77,10 +77,10 @@ class SmallDisk final : public BlockBackend {
 };
 
 /// A shared file with data and a hole, below a private one.
-inline std::unique_ptr<BlockBackend> make_small_overlay() {
+inline std::unique_ptr<BlockBackend> make_overlay(off_t size_bytes) {
   auto base = base::make_memfd("base");
   auto delta = base::make_memfd("delta");
-  require(base.ok() && delta.ok() && ::ftruncate(base->get(), 1 << 16) == 0);
+  require(base.ok() && delta.ok() && ::ftruncate(base->get(), size_bytes) == 0);
   require(::pwrite(base->get(), "pristine", 8, 0x3000) == 8);
   auto disk = OverlayDisk::create(std::move(*base), std::move(*delta), OverlayDisk::Durability::flush);
   require(disk.ok());
@@ -113,7 +113,7 @@ inline std::unique_ptr<virtio::Device> make_device(Kind kind, const memory::Gues
       return std::make_unique<virtio::Block>(std::make_unique<SmallDisk>(memory, kind == Kind::read_only_block),
                                              "disk");
     case Kind::overlay:
-      return std::make_unique<virtio::Block>(make_small_overlay(), "overlay");
+      return std::make_unique<virtio::Block>(make_overlay(1 << 16), "overlay");
     case Kind::console:
       return std::make_unique<virtio::Console>("pyro.agent", peer.host());
     case Kind::pmem:

@@ -1,9 +1,9 @@
 // A block device saved with a request that nobody has served, and what is refused of such a state.
+#include "block_request.hpp"
 #include "devices/file_disk.hpp"
 #include "devices/overlay_disk.hpp"
 #include "devices/virtio/block.hpp"
 #include "devices/virtio/mmio_transport.hpp"
-#include "fake_driver.hpp"
 
 #include <algorithm>
 
@@ -16,9 +16,7 @@ namespace {
 
 // Not a multiple of 64 clusters: the last word of the cluster map has bits that stand for nothing.
 constexpr std::uint64_t kStateDiskBytes = 20 * 4096;
-constexpr std::uint64_t kRequestGpa = 0x200000;
-constexpr std::uint64_t kAnswerGpa = 0x200100;
-constexpr std::uint64_t kSectorsGpa = 0x210000;
+constexpr std::uint64_t kSectorsGpa = test::kRequestDataGpa;
 
 // Where MmioTransport::save() puts what, for a device of one queue, and OverlayDisk::save() behind it.
 constexpr std::size_t kStatusAt = 4;
@@ -60,25 +58,16 @@ struct StateMachine {
       transport.notify(0);
     }
   }
-  void ring(std::uint32_t type, std::uint64_t sector, std::vector<test::Piece> data) {
-    driver.poke(kRequestGpa, type);
-    driver.poke(kRequestGpa + 8, sector);
-    driver.poke(kAnswerGpa, std::uint8_t{99});
-    data.insert(data.begin(), {kRequestGpa, 16, false});
-    data.push_back({kAnswerGpa, 1, true});
-    driver.add(0, data);
-    driver.kick(0);
-  }
   // Its status, or -1 if it did not come back.
-  int answer() { return driver.take(0) ? driver.peek<std::uint8_t>(kAnswerGpa) : -1; }
+  int answer() { return driver.take(0) ? driver.peek<std::uint8_t>(test::kRequestStatusGpa) : -1; }
   int write(std::uint64_t sector, const std::string& text) {
     driver.poke_text(kSectorsGpa, text);
-    ring(1, sector, {{kSectorsGpa, static_cast<std::uint32_t>(text.size())}});
+    test::ring_request(driver, 1, sector, {{kSectorsGpa, static_cast<std::uint32_t>(text.size())}});
     worker();
     return answer();
   }
   std::string read(std::uint64_t sector, std::uint32_t size_bytes) {
-    ring(0, sector, {{kSectorsGpa, size_bytes, true}});
+    test::ring_request(driver, 0, sector, {{kSectorsGpa, size_bytes, true}});
     worker();
     CHECK(answer() == 0);
     return driver.peek_text(kSectorsGpa, size_bytes);
@@ -98,9 +87,16 @@ base::Bytes save_with_one_left(StateMachine& machine) {
   CHECK(machine.read(2, 1024) == std::string(512, 'b') + std::string(512, 'w'));
   machine.driver.poke_text(kSectorsGpa, std::string(4096, '?'));
   machine.driver.set_used_event(machine.driver.rings[0], machine.driver.rings[0].next_used);
-  machine.ring(0, 2, {{kSectorsGpa, 1000, true}, {kSectorsGpa + 1000, 1048, true}});
+  test::ring_request(machine.driver, 0, 2, {{kSectorsGpa, 1000, true}, {kSectorsGpa + 1000, 1048, true}});
   CHECK(machine.answer() == -1);
   return machine.transport.save();
+}
+
+// A device that took nothing over: the private file is not looked at, whatever is in it.
+void check_disk_is_pristine(StateMachine& fresh) {
+  REQUIRE(fresh.driver.start());
+  fresh.driver.poke(fresh.driver.rings[0].avail + 2, std::uint16_t{0});
+  CHECK(fresh.read(3, 512) == std::string(512, 'b'));
 }
 
 template <typename T>
@@ -139,7 +135,7 @@ TEST_SUITE("devices") {
       const auto used = after.driver.take(0);
       REQUIRE(used);
       CHECK(used->written == 2049);
-      CHECK(after.driver.peek<std::uint8_t>(kAnswerGpa) == 0);
+      CHECK(after.driver.peek<std::uint8_t>(test::kRequestStatusGpa) == 0);
       CHECK(after.driver.peek_text(kSectorsGpa, 2050) ==
             std::string(512, 'b') + std::string(1024, 'w') + std::string(512, 'b') + "??");
       CHECK_FALSE(after.driver.take(0));
@@ -158,9 +154,7 @@ TEST_SUITE("devices") {
       save_with_one_left(before);
     }
     StateMachine fresh(memory, files);
-    REQUIRE(fresh.driver.start());
-    fresh.driver.poke(fresh.driver.rings[0].avail + 2, std::uint16_t{0});
-    CHECK(fresh.read(3, 512) == std::string(512, 'b'));
+    check_disk_is_pristine(fresh);
   }
 
   TEST_CASE("virtio-blk: saved state with a byte too many → refused, and the disk is as it was") {
@@ -171,9 +165,7 @@ TEST_SUITE("devices") {
     saved.push_back(std::byte{0});
     StateMachine fresh(memory, files);
     REQUIRE_FALSE(fresh.transport.restore(saved).ok());
-    REQUIRE(fresh.driver.start());
-    fresh.driver.poke(fresh.driver.rings[0].avail + 2, std::uint16_t{0});
-    CHECK(fresh.read(3, 512) == std::string(512, 'b'));
+    check_disk_is_pristine(fresh);
   }
 
   TEST_CASE("virtio-blk: saved state cut or altered → refused, and the device as after a reset") {

@@ -1,7 +1,7 @@
 #include "devices/virtio/block.hpp"
 
+#include "block_request.hpp"
 #include "devices/virtio/mmio_transport.hpp"
-#include "fake_driver.hpp"
 
 #include <cerrno>
 
@@ -14,9 +14,9 @@ namespace {
 using test::Piece;
 
 constexpr std::uint64_t kSectors = 64;
-constexpr std::uint64_t kHeader = 0x200000;
-constexpr std::uint64_t kStatus = 0x200100;
-constexpr std::uint64_t kData = 0x210000;
+constexpr std::uint64_t kHeader = test::kRequestGpa;
+constexpr std::uint64_t kStatus = test::kRequestStatusGpa;
+constexpr std::uint64_t kData = test::kRequestDataGpa;
 
 // Sectors in memory.
 class MemoryDisk final : public BlockBackend {
@@ -69,13 +69,7 @@ struct Fixture {
   }
   // One request; its status, or -1 if it did not come back.
   int request(std::uint32_t type, std::uint64_t sector, std::vector<Piece> data) {
-    driver->poke(kHeader, type);
-    driver->poke(kHeader + 8, sector);
-    driver->poke(kStatus, std::uint8_t{99});
-    data.insert(data.begin(), {kHeader, 16, false});
-    data.push_back({kStatus, 1, true});
-    driver->add(0, data);
-    driver->kick(0);
+    test::ring_request(*driver, type, sector, std::move(data));
     const auto used = driver->take(0);
     written = used ? used->written : 0;
     return used ? driver->peek<std::uint8_t>(kStatus) : -1;
