@@ -21,8 +21,8 @@ export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=
 # Python is not built with ASan, and loads the library, which is.
 runtime=$(readlink -f "$(c++ -print-file-name=libasan.so)")
 [ -f "$runtime" ] || { echo "no libasan.so of $(c++ --version | head -1)" >&2; exit 1; }
-[ $# -gt 0 ] || set -- commands devices hostile_guest jail views limits kill streams wrong_input abuse attach disk_full files registry \
-  tasks concurrency smp
+# shellcheck disable=SC2046 # names are words
+[ $# -gt 0 ] || set -- $(cd "$here/integration" && printf '%s\n' test_*.py | sed 's/^test_//; s/\.py$//')
 failed=
 for name; do
   python3 "$here/kvm-host/run" --build "$build" --timeout 3600 --attempts 3 --env LD_PRELOAD="$runtime" --verbose -- \

@@ -55,10 +55,12 @@ def show_kvm():
             print("".join(file.readlines()[-40:]), file=sys.stderr)
         print(f"suite: counts {counts()}", file=sys.stderr, flush=True)
         # What the guests' local APICs wait for, and since when.
+        previous = ""
         with open("/proc/timer_list", encoding="ascii") as file:
-            lines = file.readlines()
-        print("".join(line for i, line in enumerate(lines) if "apic_timer" in "".join(lines[max(0, i - 1):i + 1]) or
-                      line.startswith("now at")), file=sys.stderr, flush=True)
+            for line in file:
+                if line.startswith("now at") or "apic_timer_fn" in line or "apic_timer_fn" in previous:
+                    print(line, end="", file=sys.stderr)
+                previous = line
     except OSError as error:
         print(f"suite: {error}", file=sys.stderr, flush=True)
 
@@ -78,13 +80,10 @@ def check_host():
 
 def host_is_lost():
     """After a failure: whether most guests do not boot here (any more). One of three that does not is the engine's fault."""
-    hung = 0
-    for tries in range(1, 4):
-        hung += not boots(show_kvm)
-        if tries == 1 and not hung:
-            break
-    if hung:
-        print(f"suite: {hung} of three guests do not boot", file=sys.stderr, flush=True)
+    if boots(show_kvm):
+        return False
+    hung = 1 + sum(not boots(show_kvm) for _ in range(2))
+    print(f"suite: {hung} of three guests do not boot", file=sys.stderr, flush=True)
     return hung > 1
 
 
